@@ -1,0 +1,1 @@
+//! The processor, emitted as Verilog.

@@ -1,0 +1,1 @@
+//! Verilog text in, a running Verilated model out.

@@ -1,0 +1,1 @@
+//! bitweft: from a trained CNN to a bit-serial FPGA processor.

@@ -1,0 +1,2 @@
+//! The `bitweft` command.
+fn main() {}
