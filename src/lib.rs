@@ -1,1 +1,4 @@
 //! bitweft: from a trained CNN to a bit-serial FPGA processor.
+
+pub mod golden;
+pub mod model;

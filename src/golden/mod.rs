@@ -1,0 +1,1 @@
+//! The golden model: what the hardware must answer, bit for bit.

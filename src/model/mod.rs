@@ -1,0 +1,7 @@
+//! Networks: float (as trained), integer (the one intermediate representation), and their files.
+//!
+//! Every activation is an image of shape `[height, width, channels]` (NHWC without the batch); a
+//! vector is `[1, 1, channels]`. Weights are `[out, row, column, in]`.
+
+pub mod float;
+pub mod integer;
