@@ -74,11 +74,20 @@ pub struct Clamp {
 
 impl Clamp {
     /// No clamp.
-    pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
+    pub const NONE: Self = Self {
+        low: f32::NEG_INFINITY,
+        high: f32::INFINITY,
+    };
     /// max(x, 0).
-    pub const RELU: Self = Self { low: 0.0, high: f32::INFINITY };
+    pub const RELU: Self = Self {
+        low: 0.0,
+        high: f32::INFINITY,
+    };
     /// min(max(x, 0), 6).
-    pub const RELU6: Self = Self { low: 0.0, high: 6.0 };
+    pub const RELU6: Self = Self {
+        low: 0.0,
+        high: 6.0,
+    };
 }
 
 /// What a layer computes, on real numbers.
@@ -155,7 +164,10 @@ pub struct InputTransform {
 
 impl Default for InputTransform {
     fn default() -> Self {
-        Self { mean: vec![0.0], factor: vec![1.0] }
+        Self {
+            mean: vec![0.0],
+            factor: vec![1.0],
+        }
     }
 }
 

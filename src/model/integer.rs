@@ -36,7 +36,10 @@ impl Multiplier {
     #[must_use]
     pub fn from_real(factor: f64) -> Self {
         if factor <= 0.0 || !factor.is_finite() {
-            return Self { mantissa: 0, shift: 0 };
+            return Self {
+                mantissa: 0,
+                shift: 0,
+            };
         }
         let mut shift = 0_i32;
         let mut fraction = factor;
@@ -54,11 +57,17 @@ impl Multiplier {
             shift += 1;
         }
         if shift < -31 {
-            return Self { mantissa: 0, shift: 0 };
+            return Self {
+                mantissa: 0,
+                shift: 0,
+            };
         }
         // In 2^30..2^31 by construction.
         #[allow(clippy::cast_possible_truncation)]
-        Self { mantissa: mantissa as i32, shift }
+        Self {
+            mantissa: mantissa as i32,
+            shift,
+        }
     }
 
     /// The real factor.

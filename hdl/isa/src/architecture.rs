@@ -1,0 +1,269 @@
+//! Architecture parameters: what is fixed when a bitstream is made.
+
+use crate::{COUNTERS, QUAD, ROWS, Space, VERSION, descriptor, record};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// How a lane computes its dot product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LaneKind {
+    /// Distributed arithmetic: tables of four activations in LUTRAM, double-buffered.
+    Table,
+    /// Adder tree on registered activations (double-buffered in flip-flops).
+    Plain,
+}
+
+/// Where a lane keeps its accumulators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// Block RAM.
+    Block,
+    /// LUTRAM.
+    Distributed,
+}
+
+/// Parameters of one processor. Read from the `[architecture]` table of a TOML file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// Columns of lanes = banks of the activation memory; 1 to 16. Lanes P = `ROWS * columns`.
+    pub columns: usize,
+    /// Quads a plane word covers; 2 to 32. Inputs K = `QUAD * quads`.
+    pub quads: usize,
+    /// Dot unit.
+    pub lane: LaneKind,
+    /// Bits of an accumulator; 20 to 32.
+    pub accumulator_bits: usize,
+    /// Accumulators a lane; two halves of `positions_max` each. A power of two.
+    pub accumulator_depth: usize,
+    /// Where the accumulators are.
+    pub accumulator_storage: Storage,
+    /// Filters drained at a time (requantizers a column): 1 or 2.
+    pub drain_ways: usize,
+    /// Words of activation memory a column.
+    pub activation_words: usize,
+    /// Plane words.
+    pub plane_words: usize,
+    /// Filter records.
+    pub record_count: usize,
+    /// Descriptors a program can hold (and counters are kept for).
+    pub descriptor_count: usize,
+}
+
+/// Why a set of parameters is not an architecture.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ArchitectureError {
+    /// A field outside its range.
+    #[error("architecture field `{field}` is {value}; it must be {allowed}")]
+    Range {
+        /// Field name.
+        field: &'static str,
+        /// Value found.
+        value: usize,
+        /// What is allowed, in words.
+        allowed: &'static str,
+    },
+    /// Not readable as TOML.
+    #[error("architecture file: {0}")]
+    Syntax(String),
+}
+
+impl Architecture {
+    /// Reads the `[architecture]` table of a TOML text (a board file may hold other tables).
+    ///
+    /// # Errors
+    /// Syntax, unknown or missing fields, values out of range.
+    pub fn from_toml(text: &str) -> Result<Self, ArchitectureError> {
+        #[derive(Deserialize)]
+        struct File {
+            architecture: Architecture,
+        }
+        let file: File =
+            toml::from_str(text).map_err(|error| ArchitectureError::Syntax(error.to_string()))?;
+        file.architecture.check()?;
+        Ok(file.architecture)
+    }
+
+    /// Checks every field's range.
+    ///
+    /// # Errors
+    /// The first field out of range.
+    pub fn check(&self) -> Result<(), ArchitectureError> {
+        let rules: [(&'static str, usize, bool, &'static str); 9] = [
+            (
+                "columns",
+                self.columns,
+                (1..=16).contains(&self.columns),
+                "1 to 16",
+            ),
+            (
+                "quads",
+                self.quads,
+                (2..=32).contains(&self.quads),
+                "2 to 32",
+            ),
+            (
+                "accumulator_bits",
+                self.accumulator_bits,
+                (20..=32).contains(&self.accumulator_bits),
+                "20 to 32",
+            ),
+            (
+                "accumulator_depth",
+                self.accumulator_depth,
+                self.accumulator_depth.is_power_of_two()
+                    && (16..=1024).contains(&self.accumulator_depth),
+                "a power of two from 16 to 1024",
+            ),
+            (
+                "drain_ways",
+                self.drain_ways,
+                matches!(self.drain_ways, 1 | 2),
+                "1 or 2",
+            ),
+            (
+                "activation_words",
+                self.activation_words,
+                (16..=1 << descriptor::ACTIVATION_ADDRESS_BITS).contains(&self.activation_words),
+                "16 to 65536",
+            ),
+            (
+                "plane_words",
+                self.plane_words,
+                (16..=1 << descriptor::PLANE_ADDRESS_BITS).contains(&self.plane_words),
+                "16 to 1048576",
+            ),
+            (
+                "record_count",
+                self.record_count,
+                (4..=1 << descriptor::RECORD_ADDRESS_BITS).contains(&self.record_count),
+                "4 to 65536",
+            ),
+            (
+                "descriptor_count",
+                self.descriptor_count,
+                (1..=4096).contains(&self.descriptor_count),
+                "1 to 4096",
+            ),
+        ];
+        for (field, value, ok, allowed) in rules {
+            if !ok {
+                return Err(ArchitectureError::Range {
+                    field,
+                    value,
+                    allowed,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Lanes P: output pixels computed at a time.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        ROWS * self.columns
+    }
+
+    /// Inputs K: weight digits a cycle.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        QUAD * self.quads
+    }
+
+    /// MAC-bits a cycle, P x K.
+    #[must_use]
+    pub fn mac_bits(&self) -> usize {
+        self.lanes() * self.inputs()
+    }
+
+    /// Accumulator positions of one half: the sum of inputs, and up to `positions_max - 1` filters.
+    #[must_use]
+    pub fn positions_max(&self) -> usize {
+        self.accumulator_depth / 2
+    }
+
+    /// Rows of lanes that one drain way serves.
+    #[must_use]
+    pub fn rows_per_way(&self) -> usize {
+        ROWS / self.drain_ways
+    }
+
+    /// 32-bit words of program memory.
+    #[must_use]
+    pub fn program_words(&self) -> usize {
+        self.descriptor_count * descriptor::WORDS
+    }
+
+    /// Rows of a memory space.
+    #[must_use]
+    pub fn rows(&self, space: Space) -> usize {
+        match space {
+            Space::Program => self.program_words(),
+            Space::Record => self.record_count,
+            Space::Plane => self.plane_words,
+            Space::Activation => self.activation_words,
+            Space::Counter => self.descriptor_count * COUNTERS,
+        }
+    }
+
+    /// Bytes of one row of a memory space (little endian).
+    #[must_use]
+    pub fn row_bytes(&self, space: Space) -> usize {
+        match space {
+            Space::Program | Space::Counter => 4,
+            Space::Record => record::BYTES,
+            Space::Plane => (self.inputs() + 1).div_ceil(8),
+            Space::Activation => QUAD * self.columns,
+        }
+    }
+
+    /// 32 bits that differ between architectures and contract versions: the head of SHA-256 over the
+    /// version and all parameters.
+    #[must_use]
+    pub fn fingerprint(&self) -> u32 {
+        let digest = Sha256::digest(format!("bitweft isa {VERSION}: {self:?}").as_bytes());
+        u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_architectures_are_read() {
+        let all = [
+            (include_str!("../../../constraints/tiny.toml"), 256),
+            (include_str!("../../../constraints/icebreaker.toml"), 64),
+            (
+                include_str!("../../../constraints/colorlight-i5.toml"),
+                1536,
+            ),
+            (include_str!("../../../constraints/ulx3s-85f.toml"), 4608),
+        ];
+        for (text, mac_bits) in all {
+            assert_eq!(
+                Architecture::from_toml(text).expect("valid").mac_bits(),
+                mac_bits
+            );
+        }
+    }
+
+    #[test]
+    fn a_bad_field_is_named() {
+        let text = include_str!("../../../constraints/tiny.toml");
+        let error = Architecture::from_toml(&text.replace("columns = 2", "columns = 0"));
+        assert!(matches!(
+            error,
+            Err(ArchitectureError::Range {
+                field: "columns",
+                value: 0,
+                ..
+            })
+        ));
+        let error = Architecture::from_toml(&text.replace("columns", "colums")).expect_err("typo");
+        assert!(error.to_string().contains("colums"), "{error}");
+    }
+}
