@@ -209,3 +209,50 @@ impl IntegerConvolution {
         rows * columns * inputs
     }
 }
+
+/// The smallest width that holds every weight of a filter: 0 if all are zero, 1 if each is -1 or +1,
+/// else the smallest `b` in 2..=8 with every value in `-2^(b-1)..2^(b-1)`.
+#[must_use]
+pub fn filter_width(weights: impl IntoIterator<Item = i8>) -> u8 {
+    let (mut low, mut high, mut zero) = (0_i8, 0_i8, false);
+    for weight in weights {
+        low = low.min(weight);
+        high = high.max(weight);
+        zero |= weight == 0;
+    }
+    if low == 0 && high == 0 {
+        return 0;
+    }
+    if !zero && low >= -1 && high <= 1 {
+        return 1;
+    }
+    // `!low` = -low - 1: both ends need this many magnitude bits under the sign.
+    let magnitude = high.max(if low < 0 { !low } else { 0 });
+    let bits = 8 - magnitude.leading_zeros() + 1;
+    u8::try_from(bits.max(2)).unwrap_or(8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_the_smallest_width_that_holds_it() {
+        let cases: [(&[i8], u8); 11] = [
+            (&[], 0),
+            (&[0, 0], 0),
+            (&[1, -1], 1),
+            (&[1, 1], 1),
+            (&[1, 0], 2),
+            (&[1, -2], 2),
+            (&[2, 0], 3),
+            (&[-4, 3], 3),
+            (&[-5, 3], 4),
+            (&[64], 8),
+            (&[-128], 8),
+        ];
+        for (weights, width) in cases {
+            assert_eq!(filter_width(weights.iter().copied()), width, "{weights:?}");
+        }
+    }
+}
