@@ -6,7 +6,8 @@
 use crate::{QUAD, architecture::Architecture};
 
 /// A tensor in activation memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Placement {
     /// First word (the same in every bank).
     pub base: usize,

@@ -4,6 +4,7 @@
 
 pub mod architecture;
 pub mod descriptor;
+pub mod image;
 pub mod layout;
 pub mod plane;
 pub mod port;
@@ -24,7 +25,8 @@ pub const ROWS: usize = 8;
 pub const FILTER_BITS_MAX: u8 = 8;
 
 /// Memories that software can reach. An address counts rows of the space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Space {
     /// Descriptors: rows of one 32-bit word.
