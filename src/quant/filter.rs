@@ -1,0 +1,455 @@
+//! One filter at one width: its step and its integers.
+//!
+//! The error of integers `q` at step `d` against real weights `w` is the quadratic form
+//! `(w - d q)^T H (w - d q)`, with `H` the covariance of the filter's inputs over the calibration
+//! images: the variance that the rounding adds to the filter's output (the mean goes into the bias).
+//!
+//! Sources: error feedback is GPTQ (Frantar et al., ICLR 2023, algorithm 1, with inputs in order of
+//! falling variance), which is Optimal Brain Surgeon for rounding; coordinate descent on the same
+//! form removes what its fixed order leaves; the step is the form's least-squares solution.
+
+use ndarray::{Array2, ArrayView2};
+
+use super::linear::inverse_factor;
+
+/// Lowest and highest integer of a width.
+#[must_use]
+pub fn levels(bits: u8) -> (i8, i8) {
+    match bits {
+        0 => (0, 0),
+        1 => (-1, 1),
+        2..=7 => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
+        _ => (i8::MIN, i8::MAX),
+    }
+}
+
+/// The level of width `bits` nearest to `value` (in steps); ties away from zero, and to +1 at one bit.
+#[must_use]
+pub fn nearest_level(value: f64, bits: u8) -> i8 {
+    if bits == 1 {
+        return if value >= 0.0 { 1 } else { -1 };
+    }
+    let (low, high) = levels(bits);
+    // The value is clamped into i8 before the cast; NaN becomes 0.
+    #[allow(clippy::cast_possible_truncation)]
+    let level = value.round().clamp(f64::from(low), f64::from(high)) as i8;
+    level
+}
+
+/// How real weights become integers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightRounding {
+    /// Each weight by itself; the step minimises the error weighted by each input's variance.
+    Nearest,
+    /// Each weight's rounding error is compensated in the weights after it, then single weights move
+    /// as long as the output error falls.
+    ErrorFeedback,
+}
+
+/// A filter's integers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoundedFilter {
+    /// One integer a weight, within `levels` of the width.
+    pub levels: Vec<i8>,
+    /// Real value of one step; 0 only at width 0.
+    pub step: f64,
+    /// Output variance that the rounding adds.
+    pub error: f64,
+}
+
+/// Input statistics that measure the error of a filter over `K` inputs.
+#[derive(Debug, Clone)]
+pub struct Metric {
+    variance: Vec<f64>,
+    full: Option<Full>,
+}
+
+#[derive(Debug, Clone)]
+struct Full {
+    form: Array2<f64>,
+    order: Vec<usize>,
+    feedback: Array2<f64>,
+}
+
+/// Added to the diagonal of H, as a part of its mean: keeps the factors finite where inputs are
+/// constant or dependent, and the rounding from trusting the calibration sample too far.
+const DAMPING: f64 = 0.01;
+
+impl Metric {
+    /// Inputs that vary independently, with the given variances.
+    #[must_use]
+    pub fn diagonal(variance: &[f64]) -> Self {
+        let mean = variance.iter().sum::<f64>() / variance.len().max(1) as f64;
+        let floor = if mean > 0.0 { DAMPING * mean } else { 1.0 };
+        Self {
+            variance: variance.iter().map(|v| v.max(0.0) + floor).collect(),
+            full: None,
+        }
+    }
+
+    /// Inputs with the covariance `form` (`[K, K]`). Falls back to its diagonal when it has no factor.
+    #[must_use]
+    pub fn full(form: ArrayView2<f64>) -> Self {
+        let mut metric = Self::diagonal(&form.diag().to_vec());
+        let size = form.nrows();
+        let mut form = form.as_standard_layout().into_owned();
+        for (i, variance) in metric.variance.iter().enumerate() {
+            form[[i, i]] = *variance;
+        }
+        let mut order: Vec<usize> = (0..size).collect();
+        order.sort_by(|a, b| metric.variance[*b].total_cmp(&metric.variance[*a]));
+        let permuted = Array2::from_shape_fn((size, size), |(i, j)| form[[order[i], order[j]]]);
+        metric.full = inverse_factor(permuted.view()).map(|feedback| Full {
+            form,
+            order,
+            feedback,
+        });
+        metric
+    }
+
+    /// `H x`.
+    fn apply(&self, x: &[f64]) -> Vec<f64> {
+        match &self.full {
+            None => self.variance.iter().zip(x).map(|(v, x)| v * x).collect(),
+            Some(full) => {
+                let mut product = vec![0.0; x.len()];
+                for (row, &value) in full.form.outer_iter().zip(x) {
+                    if value != 0.0 {
+                        product
+                            .iter_mut()
+                            .zip(row)
+                            .for_each(|(p, h)| *p += h * value);
+                    }
+                }
+                product
+            }
+        }
+    }
+
+    /// `x^T H x`.
+    #[must_use]
+    pub fn energy(&self, x: &[f64]) -> f64 {
+        self.apply(x).iter().zip(x).map(|(a, b)| a * b).sum()
+    }
+
+    /// Rounds one filter to `bits`. Weights that are whole numbers within the width's levels are kept
+    /// exactly, with step 1.
+    #[must_use]
+    pub fn round(&self, weights: &[f64], bits: u8, rounding: WeightRounding) -> RoundedFilter {
+        if bits == 0 {
+            return RoundedFilter {
+                levels: vec![0; weights.len()],
+                step: 0.0,
+                error: self.energy(weights),
+            };
+        }
+        if let Some(levels) = exact(weights, bits) {
+            return RoundedFilter {
+                levels,
+                step: 1.0,
+                error: 0.0,
+            };
+        }
+        let step = self.search_step(weights, bits);
+        if step <= 0.0 {
+            // All weights are zero: any step is exact, save at one bit, which has no zero.
+            return self.finish(weights, vec![nearest_level(0.0, bits); weights.len()], 1e-6);
+        }
+        let nearest = weights
+            .iter()
+            .map(|w| nearest_level(w / step, bits))
+            .collect();
+        let nearest = self.finish(weights, nearest, step);
+        match (&self.full, rounding) {
+            (Some(full), WeightRounding::ErrorFeedback) => {
+                let target = self.apply(weights);
+                let factors: &[f64] = if bits <= 4 {
+                    &[0.85, 1.0, 1.15]
+                } else {
+                    &[1.0]
+                };
+                factors
+                    .iter()
+                    .map(|factor| full.round(weights, &target, bits, step * factor))
+                    .map(|(levels, step)| self.finish(weights, levels, step))
+                    .fold(
+                        nearest,
+                        |best, next| if next.error < best.error { next } else { best },
+                    )
+            }
+            _ => nearest,
+        }
+    }
+
+    fn finish(&self, weights: &[f64], levels: Vec<i8>, step: f64) -> RoundedFilter {
+        let difference: Vec<f64> = weights
+            .iter()
+            .zip(&levels)
+            .map(|(w, q)| w - step * f64::from(*q))
+            .collect();
+        RoundedFilter {
+            error: self.energy(&difference),
+            levels,
+            step,
+        }
+    }
+
+    /// The step of nearest rounding with the least variance-weighted error, over a geometric grid below
+    /// the step that clips nothing, refined by one least-squares fit. 0 when all weights are.
+    fn search_step(&self, weights: &[f64], bits: u8) -> f64 {
+        let (low, high) = levels(bits);
+        let widest = weights.iter().fold(0.0_f64, |step, w| {
+            step.max(if *w < 0.0 {
+                w / f64::from(low)
+            } else {
+                w / f64::from(high)
+            })
+        });
+        if widest <= 0.0 {
+            return 0.0;
+        }
+        let mut best = (f64::INFINITY, widest);
+        for index in 0..32 {
+            let mut step = widest * 1.05 * 0.94_f64.powi(index);
+            for _fit in 0..2 {
+                let (mut error, mut cross, mut square) = (0.0, 0.0, 0.0);
+                for (w, v) in weights.iter().zip(&self.variance) {
+                    let q = f64::from(nearest_level(w / step, bits));
+                    error += v * (w - step * q).powi(2);
+                    cross += v * w * q;
+                    square += v * q * q;
+                }
+                if error < best.0 {
+                    best = (error, step);
+                }
+                if cross > 0.0 && square > 0.0 {
+                    step = cross / square;
+                }
+            }
+        }
+        best.1
+    }
+}
+
+/// The weights themselves, where all are whole numbers among the width's levels.
+fn exact(weights: &[f64], bits: u8) -> Option<Vec<i8>> {
+    let levels: Vec<i8> = weights.iter().map(|w| nearest_level(*w, bits)).collect();
+    let all = weights
+        .iter()
+        .zip(&levels)
+        .all(|(w, q)| *w == f64::from(*q));
+    (all && weights.iter().any(|w| *w != 0.0)).then_some(levels)
+}
+
+impl Full {
+    /// Error feedback, then three turns of coordinate descent and step fitting.
+    fn round(&self, weights: &[f64], target: &[f64], bits: u8, step: f64) -> (Vec<i8>, f64) {
+        let mut levels = self.feed_back(weights, bits, step);
+        let mut step = step;
+        for _turn in 0..3 {
+            let mut product = self.product(&levels);
+            self.descend(&mut levels, &mut product, target, bits, step);
+            let values = levels.iter().map(|q| f64::from(*q));
+            let (mut cross, mut square) = (0.0, 0.0);
+            for (index, q) in values.enumerate() {
+                cross += q * target[index];
+                square += q * product[index];
+            }
+            if cross <= 0.0 || square <= 0.0 {
+                break;
+            }
+            let fitted = cross / square;
+            let settled = (fitted - step).abs() < 1e-4 * step;
+            step = fitted;
+            if settled {
+                break;
+            }
+        }
+        (levels, step)
+    }
+
+    fn product(&self, levels: &[i8]) -> Vec<f64> {
+        let mut product = vec![0.0; levels.len()];
+        for (row, &q) in self.form.outer_iter().zip(levels) {
+            if q != 0 {
+                let q = f64::from(q);
+                product.iter_mut().zip(row).for_each(|(p, h)| *p += h * q);
+            }
+        }
+        product
+    }
+
+    fn feed_back(&self, weights: &[f64], bits: u8, step: f64) -> Vec<i8> {
+        let mut current: Vec<f64> = self.order.iter().map(|&index| weights[index]).collect();
+        let mut levels = vec![0; weights.len()];
+        for (position, row) in self.feedback.outer_iter().enumerate() {
+            let level = nearest_level(current[position] / step, bits);
+            levels[self.order[position]] = level;
+            let error = (current[position] - step * f64::from(level)) / row[position];
+            if let Some(row) = row.as_slice() {
+                current[position + 1..]
+                    .iter_mut()
+                    .zip(&row[position + 1..])
+                    .for_each(|(w, u)| *w -= error * u);
+            }
+        }
+        levels
+    }
+
+    /// Moves single weights to their best level, the others held, until none moves (at most 20 sweeps).
+    /// `product` is `H q` and is kept so.
+    fn descend(&self, q: &mut [i8], product: &mut [f64], target: &[f64], bits: u8, step: f64) {
+        for _sweep in 0..20 {
+            let mut moved = false;
+            for index in 0..q.len() {
+                let curvature = self.form[[index, index]];
+                let residual = step * product[index] - target[index];
+                let wanted = f64::from(q[index]) - residual / (step * curvature);
+                let level = nearest_level(wanted, bits);
+                if level == q[index] {
+                    continue;
+                }
+                let change = f64::from(level) - f64::from(q[index]);
+                // Ties would circle: demand a fall of the error.
+                let fall = -change * (2.0 * residual + change * step * curvature);
+                if fall <= 1e-12 * curvature * step {
+                    continue;
+                }
+                q[index] = level;
+                moved = true;
+                product
+                    .iter_mut()
+                    .zip(self.form.row(index))
+                    .for_each(|(p, h)| *p += h * change);
+            }
+            if !moved {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(count: usize) -> Vec<f64> {
+        (0..count)
+            .map(|i| ((i * 37 % 101) as f64 - 50.0) / 40.0 * ((i % 3) as f64 + 0.5))
+            .collect()
+    }
+
+    /// Inputs that share two common causes.
+    fn correlated(count: usize) -> Array2<f64> {
+        Array2::from_shape_fn((count, count), |(i, j)| {
+            let shared = ((i % 5) as f64 - 2.0) * ((j % 5) as f64 - 2.0) + 1.5;
+            shared + if i == j { 1.0 + (i % 4) as f64 } else { 0.0 }
+        })
+    }
+
+    #[test]
+    fn levels_of_all_widths() {
+        assert_eq!(
+            [0, 1, 2, 4, 8].map(levels),
+            [(0, 0), (-1, 1), (-2, 1), (-8, 7), (-128, 127)]
+        );
+        assert_eq!(nearest_level(0.0, 1), 1);
+        assert_eq!(nearest_level(-0.1, 1), -1);
+        assert_eq!(nearest_level(-9.0, 3), -4);
+        assert_eq!(nearest_level(9.0, 3), 3);
+        assert_eq!(nearest_level(200.0, 8), 127);
+        assert_eq!(nearest_level(f64::NAN, 8), 0);
+    }
+
+    #[test]
+    fn nearest_finds_the_best_step() {
+        let weights = weights(24);
+        let metric = Metric::diagonal(&weights.iter().map(|w| 1.0 + w * w).collect::<Vec<_>>());
+        for bits in 1..=4 {
+            let found = metric.round(&weights, bits, WeightRounding::Nearest);
+            let best = (1..4000)
+                .map(|i| f64::from(i) * 0.0005)
+                .map(|step| {
+                    let rounded = |w: &f64| w - step * f64::from(nearest_level(w / step, bits));
+                    let difference: Vec<f64> = weights.iter().map(rounded).collect();
+                    metric.energy(&difference)
+                })
+                .fold(f64::INFINITY, f64::min);
+            assert!(
+                found.error <= best * 1.1 + 1e-6,
+                "{bits}: {} against {best}",
+                found.error
+            );
+        }
+    }
+
+    #[test]
+    fn error_is_that_of_the_levels_and_falls_with_width() {
+        let (weights, form) = (weights(40), correlated(40));
+        let metric = Metric::full(form.view());
+        let mut last = metric.energy(&weights);
+        for bits in 1..=8 {
+            let found = metric.round(&weights, bits, WeightRounding::ErrorFeedback);
+            let (low, high) = levels(bits);
+            assert!(found.levels.iter().all(|q| (low..=high).contains(q)));
+            let difference: Vec<f64> = weights
+                .iter()
+                .zip(&found.levels)
+                .map(|(w, q)| w - found.step * f64::from(*q))
+                .collect();
+            assert!((metric.energy(&difference) - found.error).abs() < 1e-9);
+            assert!(
+                found.error < last,
+                "{bits} bits: {} after {last}",
+                found.error
+            );
+            last = found.error;
+        }
+    }
+
+    #[test]
+    fn feedback_beats_nearest_on_dependent_inputs() {
+        let (weights, form) = (weights(40), correlated(40));
+        let metric = Metric::full(form.view());
+        for bits in 2..=6 {
+            let nearest = metric.round(&weights, bits, WeightRounding::Nearest).error;
+            let feedback = metric
+                .round(&weights, bits, WeightRounding::ErrorFeedback)
+                .error;
+            assert!(
+                feedback < 0.7 * nearest,
+                "{bits} bits: {feedback} against {nearest}"
+            );
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_kept() {
+        let metric = Metric::diagonal(&[1.0; 4]);
+        let found = metric.round(&[0.0, 1.0, 0.0, 0.0], 2, WeightRounding::ErrorFeedback);
+        assert_eq!(
+            found,
+            RoundedFilter {
+                levels: vec![0, 1, 0, 0],
+                step: 1.0,
+                error: 0.0
+            }
+        );
+        assert!(
+            metric
+                .round(&[0.0, 1.0, 0.0, 0.0], 1, WeightRounding::Nearest)
+                .error
+                > 0.0
+        );
+    }
+
+    #[test]
+    fn a_filter_of_zeros_needs_no_bits() {
+        let metric = Metric::diagonal(&[1.0; 4]);
+        for bits in [0, 2, 8] {
+            let found = metric.round(&[0.0; 4], bits, WeightRounding::ErrorFeedback);
+            assert_eq!((found.levels, found.error), (vec![0; 4], 0.0));
+        }
+    }
+}

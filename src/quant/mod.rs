@@ -1,0 +1,278 @@
+//! Float network to integer network: a bit width, a step and integers for every filter.
+//!
+//! The way through, one file a step:
+//!
+//! 1. `calibration`: the float network runs over the calibration images; ranges of all activations
+//!    (`range`), second moments of every convolution's inputs (`statistics`).
+//! 2. `sensitivity`: what each filter loses at each width, after real rounding (`filter`).
+//! 3. [`allocate`]: the widths with the least total loss within a budget of MACs x bits.
+//! 4. `rounding`: layer by layer on quantized inputs, integers and bias at the chosen widths.
+//! 5. `emit`: multipliers, clamps, the integer network.
+
+pub mod allocate;
+mod calibration;
+mod emit;
+mod execution;
+pub mod filter;
+mod linear;
+pub mod range;
+mod rounding;
+mod sensitivity;
+mod statistics;
+#[cfg(test)]
+mod tests;
+
+use ndarray::Array3;
+use serde::{Deserialize, Serialize};
+
+pub use filter::WeightRounding;
+pub use range::RangeMethod;
+pub use sensitivity::Weighting;
+
+use crate::golden::float;
+use crate::model::float::{FloatNetwork, FloatOp};
+use crate::model::integer::{IntegerNetwork, Rounding};
+
+/// How widths are given to filters.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allocation {
+    /// The same width for every filter.
+    Uniform(u8),
+    /// One width a layer; at most this many bits on the MAC-weighted average.
+    PerLayer(f64),
+    /// A width for every filter; at most this many bits on the MAC-weighted average.
+    PerFilter(f64),
+}
+
+/// How to quantize.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// Widths, or the budget for them.
+    pub allocation: Allocation,
+    /// Smallest width that a budget may give to a filter; 0 allows it to be pruned.
+    pub bits_min: u8,
+    /// Largest width that a budget may give to a filter; at most 8.
+    pub bits_max: u8,
+    /// Choice of activation ranges.
+    pub activation_range: RangeMethod,
+    /// Rounding of weights.
+    pub weight_rounding: WeightRounding,
+    /// What makes the losses of different layers comparable.
+    pub weighting: Weighting,
+    /// Pull of the weights that are rounded towards the given ones, as a part of the mean input
+    /// variance (the ridge of the regression on quantized inputs).
+    pub ridge: f64,
+    /// Output pixels of an image that count for second moments.
+    pub pixels_per_image: usize,
+    /// Rounding family of the resulting network.
+    pub rounding: Rounding,
+}
+
+impl Default for Options {
+    /// Four bits on average, filter by filter.
+    fn default() -> Self {
+        Self {
+            allocation: Allocation::PerFilter(4.0),
+            bits_min: 0,
+            bits_max: 8,
+            activation_range: RangeMethod::Mse,
+            weight_rounding: WeightRounding::ErrorFeedback,
+            weighting: Weighting::Energy,
+            ridge: 0.01,
+            pixels_per_image: 64,
+            rounding: Rounding::Single,
+        }
+    }
+}
+
+/// Why a network cannot be quantized.
+#[derive(Debug, thiserror::Error)]
+pub enum QuantError {
+    /// No calibration images.
+    #[error("no calibration images: give at least one, better 256")]
+    NoCalibration,
+    /// A calibration image has another shape than the network's input.
+    #[error("calibration image {index} has shape {found:?}, the network's input is {expected:?}")]
+    ImageShape {
+        /// Index of the image.
+        index: usize,
+        /// `(height, width, channels)` of the network's input.
+        expected: (usize, usize, usize),
+        /// `(height, width, channels)` of the image.
+        found: (usize, usize, usize),
+    },
+    /// A weight or bias is NaN or infinite.
+    #[error("layer '{layer}': filter {filter} has a weight or bias that is not finite")]
+    WeightNotFinite {
+        /// Layer.
+        layer: String,
+        /// Filter.
+        filter: usize,
+    },
+    /// An activation is NaN or infinite on a calibration image.
+    #[error("activation '{tensor}' is not finite on a calibration image")]
+    ActivationNotFinite {
+        /// Tensor.
+        tensor: String,
+    },
+    /// The budget is below what the smallest width costs, above 8 bits, or no number.
+    #[error(
+        "a budget of {budget} bits a MAC cannot be reached: it has to be from {lowest} to {highest}"
+    )]
+    Budget {
+        /// Bits on the MAC-weighted average that were asked for.
+        budget: f64,
+        /// Smallest width.
+        lowest: u8,
+        /// Largest width.
+        highest: u8,
+    },
+    /// A width outside 0..=8, or a smallest above the largest.
+    #[error("widths from {lowest} to {highest} bits: they have to be within 0..=8 and in order")]
+    Widths {
+        /// Smallest width.
+        lowest: u8,
+        /// Largest width.
+        highest: u8,
+    },
+    /// The float network cannot be executed.
+    #[error(transparent)]
+    Float(#[from] float::Error),
+}
+
+/// Widths and cost of one convolution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerReport {
+    /// Layer.
+    pub name: String,
+    /// Multiply-accumulates an image.
+    pub macs: u64,
+    /// Weights.
+    pub weights: u64,
+    /// Width of each filter.
+    pub bits: Vec<u8>,
+    /// Mean width of the layer's filters.
+    pub average_bits: f64,
+    /// Output variance that rounding adds, as a part of the layer's output variance (estimate).
+    pub relative_error: f64,
+}
+
+/// What a quantization cost and gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Convolutions in order.
+    pub layers: Vec<LayerReport>,
+    /// Multiply-accumulates an image.
+    pub macs: u64,
+    /// Computational complexity C: sum of MACs x bits.
+    pub mac_bits: u64,
+    /// C / MACs.
+    pub average_bits: f64,
+    /// Weights x bits, summed: the weight data in bits.
+    pub weight_bits: u64,
+    /// Total estimated loss of the allocation.
+    pub sensitivity: f64,
+    /// No allocation within the budget has a smaller estimated loss than this.
+    pub sensitivity_bound: f64,
+}
+
+/// Quantizes a network with `calibration` images: real inputs `[height, width, channels]`
+/// ([`float::apply_transform`] makes them from bytes; 256 are enough).
+///
+/// The budget is never exceeded: C of the result is at most budget x MACs. Filters whose weights are
+/// whole numbers within a width (selection, identity) are kept exactly. The result depends on its
+/// arguments only, not on the number of threads.
+///
+/// # Errors
+/// See [`QuantError`].
+pub fn quantize(
+    network: &FloatNetwork,
+    calibration: &[Array3<f32>],
+    options: &Options,
+) -> Result<(IntegerNetwork, Report), QuantError> {
+    check(network, calibration, options)?;
+    let found = calibration::calibrate(network, calibration, options)?;
+    let losses = sensitivity::measure(network, &found.moments, options);
+    let plan = sensitivity::plan(&losses, options)?;
+    let rounded =
+        rounding::round_network(network, calibration, &found.affine, &plan.bits, options)?;
+    let integer = emit::network(network, &found.affine, &rounded, options.rounding);
+    Ok((integer, report(network, &losses, &plan)))
+}
+
+fn check(
+    network: &FloatNetwork,
+    calibration: &[Array3<f32>],
+    options: &Options,
+) -> Result<(), QuantError> {
+    let (lowest, highest) = match options.allocation {
+        Allocation::Uniform(bits) => (bits, bits),
+        _ => (options.bits_min, options.bits_max),
+    };
+    if lowest > highest || highest > 8 {
+        return Err(QuantError::Widths { lowest, highest });
+    }
+    if calibration.is_empty() {
+        return Err(QuantError::NoCalibration);
+    }
+    if let Some(input) = network.tensors.get(network.input) {
+        let expected = (input.shape.height, input.shape.width, input.shape.channels);
+        for (index, image) in calibration.iter().enumerate() {
+            if image.dim() != expected {
+                return Err(QuantError::ImageShape {
+                    index,
+                    expected,
+                    found: image.dim(),
+                });
+            }
+        }
+    }
+    // Settles that all tensors exist and all shapes fit, once, before any statistics.
+    float::run(network, calibration[0].view())?;
+    for layer in &network.layers {
+        if let FloatOp::Convolution { weights, bias, .. } = &layer.op {
+            for (filter, weights) in weights.outer_iter().enumerate() {
+                if !bias[filter].is_finite() || weights.iter().any(|w| !w.is_finite()) {
+                    let layer = layer.name.clone();
+                    return Err(QuantError::WeightNotFinite { layer, filter });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn report(
+    network: &FloatNetwork,
+    losses: &[Option<sensitivity::LayerLoss>],
+    plan: &sensitivity::Plan,
+) -> Report {
+    let mut report = Report {
+        layers: Vec::new(),
+        macs: 0,
+        mac_bits: 0,
+        average_bits: 0.0,
+        weight_bits: 0,
+        sensitivity: plan.sensitivity,
+        sensitivity_bound: plan.sensitivity_bound,
+    };
+    for ((layer, loss), bits) in network.layers.iter().zip(losses).zip(&plan.bits) {
+        let Some(loss) = loss else { continue };
+        let filters = bits.len().max(1) as u64;
+        let total: u64 = bits.iter().map(|b| u64::from(*b)).sum();
+        report.macs += loss.macs_per_filter * filters;
+        report.mac_bits += loss.macs_per_filter * total;
+        report.weight_bits += loss.weights_per_filter * total;
+        report.layers.push(LayerReport {
+            name: layer.name.clone(),
+            macs: loss.macs_per_filter * filters,
+            weights: loss.weights_per_filter * filters,
+            bits: bits.clone(),
+            average_bits: total as f64 / filters as f64,
+            relative_error: loss.relative_error(bits),
+        });
+    }
+    report.average_bits = report.mac_bits as f64 / report.macs.max(1) as f64;
+    report
+}

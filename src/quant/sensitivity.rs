@@ -1,0 +1,184 @@
+//! What each filter loses at each width, and the widths chosen from it.
+
+use ndarray::s;
+use rayon::prelude::*;
+
+use super::allocate::{self, Unit, WIDTHS};
+use super::rounding::filter_rows;
+use super::statistics::Moments;
+use super::{Allocation, Options, QuantError};
+use crate::model::float::{FloatNetwork, FloatOp};
+
+/// What makes the losses of different layers comparable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// Output variance that the rounding adds, as a part of the layer's output variance.
+    Energy,
+}
+
+/// Losses of one convolution's filters.
+#[derive(Debug, Clone)]
+pub(crate) struct LayerLoss {
+    pub(crate) macs_per_filter: u64,
+    pub(crate) weights_per_filter: u64,
+    /// Output variance added at each width, a filter.
+    error: Vec<[f64; WIDTHS]>,
+    /// Variance of the layer's output, summed over filters.
+    energy: f64,
+}
+
+impl LayerLoss {
+    /// Added variance over output variance at the given widths.
+    pub(crate) fn relative_error(&self, bits: &[u8]) -> f64 {
+        let added: f64 = self
+            .error
+            .iter()
+            .zip(bits)
+            .map(|(e, b)| e[usize::from(*b)])
+            .sum();
+        if self.energy > 0.0 {
+            added / self.energy
+        } else {
+            0.0
+        }
+    }
+
+    fn units(&self) -> impl Iterator<Item = Unit> + '_ {
+        let factor = if self.energy > 0.0 {
+            1.0 / self.energy
+        } else {
+            0.0
+        };
+        self.error.iter().map(move |error| Unit {
+            cost_per_bit: self.macs_per_filter,
+            sensitivity: error.map(|error| error * factor),
+        })
+    }
+}
+
+/// The losses of every convolution after rounding as `options` has it; `None` for other layers.
+pub(crate) fn measure(
+    network: &FloatNetwork,
+    moments: &[Vec<Moments>],
+    options: &Options,
+) -> Vec<Option<LayerLoss>> {
+    network
+        .layers
+        .iter()
+        .zip(moments)
+        .map(|(layer, moments)| {
+            let FloatOp::Convolution { weights, .. } = &layer.op else {
+                return None;
+            };
+            let rows = filter_rows(weights);
+            let filters_per_group = rows.nrows() / moments.len().max(1);
+            let error: Vec<[f64; WIDTHS]> = moments
+                .par_iter()
+                .enumerate()
+                .flat_map_iter(|(group, moments)| {
+                    let metric = moments.metric();
+                    let first = group * filters_per_group;
+                    let rows = rows.slice(s![first..first + filters_per_group, ..]);
+                    let filters: Vec<_> = (0..filters_per_group)
+                        .into_par_iter()
+                        .map(|filter| {
+                            let weights = rows.row(filter).to_vec();
+                            std::array::from_fn(|bits| {
+                                // 0..=8.
+                                #[allow(clippy::cast_possible_truncation)]
+                                let bits = bits as u8;
+                                metric.round(&weights, bits, options.weight_rounding).error
+                            })
+                        })
+                        .collect();
+                    filters
+                })
+                .collect();
+            let shape = network.tensors[layer.output].shape;
+            Some(LayerLoss {
+                macs_per_filter: (shape.height * shape.width * rows.ncols()) as u64,
+                weights_per_filter: rows.ncols() as u64,
+                error,
+                energy: moments
+                    .iter()
+                    .map(|moments| moments.target_variance.sum())
+                    .sum(),
+            })
+        })
+        .collect()
+}
+
+/// Widths of all filters.
+pub(crate) struct Plan {
+    /// `[layer][filter]`; empty where the layer is no convolution.
+    pub(crate) bits: Vec<Vec<u8>>,
+    pub(crate) sensitivity: f64,
+    pub(crate) sensitivity_bound: f64,
+}
+
+/// Gives out widths as `options.allocation` asks.
+pub(crate) fn plan(losses: &[Option<LayerLoss>], options: &Options) -> Result<Plan, QuantError> {
+    let filters: Vec<Vec<Unit>> = losses
+        .iter()
+        .map(|loss| loss.iter().flat_map(LayerLoss::units).collect())
+        .collect();
+    let (budget, units): (f64, Vec<Unit>) = match options.allocation {
+        Allocation::Uniform(bits) => {
+            let units = filters.iter().flatten();
+            let sensitivity = units.map(|unit| unit.sensitivity[usize::from(bits)]).sum();
+            let bits = filters
+                .iter()
+                .map(|units| vec![bits; units.len()])
+                .collect();
+            return Ok(Plan {
+                bits,
+                sensitivity,
+                sensitivity_bound: sensitivity,
+            });
+        }
+        Allocation::PerFilter(budget) => (budget, filters.iter().flatten().cloned().collect()),
+        Allocation::PerLayer(budget) => (budget, filters.iter().map(|u| merge(u)).collect()),
+    };
+    let unreachable = QuantError::Budget {
+        budget,
+        lowest: options.bits_min,
+        highest: options.bits_max,
+    };
+    if !(f64::from(options.bits_min)..=f64::from(options.bits_max)).contains(&budget) {
+        return Err(unreachable);
+    }
+    let macs: u64 = units.iter().map(|unit| unit.cost_per_bit).sum();
+    // At most 8 x MACs: far inside u64, and positive.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let limit = (budget * macs as f64).floor() as u64;
+    let found =
+        allocate::allocate(&units, limit, options.bits_min, options.bits_max).ok_or(unreachable)?;
+    let mut widths = found.bits.iter();
+    let per_layer = matches!(options.allocation, Allocation::PerLayer(_));
+    let bits = filters
+        .iter()
+        .map(|units| {
+            let take = if per_layer { 1 } else { units.len() };
+            let taken: Vec<u8> = widths.by_ref().take(take).copied().collect();
+            if per_layer {
+                vec![taken.first().copied().unwrap_or(0); units.len()]
+            } else {
+                taken
+            }
+        })
+        .collect();
+    Ok(Plan {
+        bits,
+        sensitivity: found.sensitivity,
+        sensitivity_bound: found.lower_bound,
+    })
+}
+
+/// All filters of a layer as one unit.
+fn merge(units: &[Unit]) -> Unit {
+    Unit {
+        cost_per_bit: units.iter().map(|unit| unit.cost_per_bit).sum(),
+        sensitivity: std::array::from_fn(|b| units.iter().map(|unit| unit.sensitivity[b]).sum()),
+    }
+}
