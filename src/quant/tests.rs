@@ -327,3 +327,39 @@ fn bad_input_is_named() {
     };
     assert!(fails(&network, &images, &wide).contains("within 0..=8"));
 }
+
+/// The integer network, executed bit by bit, follows the float network, and the closer the wider.
+#[test]
+fn golden_follows_float() {
+    let (network, images) = (network(), images(24));
+    let mut last = f64::INFINITY;
+    for (bits, bound) in [(2, 1.0), (4, 0.2), (8, 0.02)] {
+        let options = Options {
+            allocation: Allocation::Uniform(bits),
+            ..Options::default()
+        };
+        let (integer, _) = quantize(&network, &images, &options).expect("quantizes");
+        let input = &integer.tensors[integer.input];
+        let logits = integer.layers[integer.layers.len() - 1].inputs[0];
+        let (mut error, mut energy) = (0.0, 0.0);
+        for image in &images {
+            let bytes = image.mapv(|v| {
+                ((v / input.scale).round() + input.zero_point as f32).clamp(0.0, 255.0) as u8
+            });
+            let found = crate::golden::network::run(&integer, bytes.view()).expect("runs");
+            let wanted = float::run(&network, image.view()).expect("runs");
+            let to = &integer.tensors[logits];
+            for (found, wanted) in found[logits].iter().zip(&wanted[logits]) {
+                let found = to.scale * (i32::from(*found) - to.zero_point) as f32;
+                error += f64::from(found - wanted).powi(2);
+                energy += f64::from(*wanted).powi(2);
+            }
+        }
+        let relative = error / energy;
+        assert!(
+            relative < bound && relative < last,
+            "{bits} bits: {relative}"
+        );
+        last = relative;
+    }
+}
