@@ -195,6 +195,26 @@ pub struct IntegerNetwork {
     pub input_transform: InputTransform,
 }
 
+impl IntegerNetwork {
+    /// Multiply-accumulates of one layer for one image, those on padding included; 0 for layers that are
+    /// not convolutions.
+    #[must_use]
+    pub fn layer_macs(&self, layer: &IntegerLayer) -> u64 {
+        let IntegerOp::Convolution(convolution) = &layer.op else {
+            return 0;
+        };
+        let output = self.tensors[layer.output].shape;
+        let macs = output.height * output.width * convolution.weights.len();
+        u64::try_from(macs).unwrap_or(u64::MAX)
+    }
+
+    /// Multiply-accumulates of all layers for one image.
+    #[must_use]
+    pub fn macs(&self) -> u64 {
+        self.layers.iter().map(|layer| self.layer_macs(layer)).sum()
+    }
+}
+
 impl IntegerConvolution {
     /// Number of filters (output channels).
     #[must_use]

@@ -5,4 +5,5 @@
 
 pub mod float;
 pub mod integer;
+pub mod tflite;
 pub mod unsupported;

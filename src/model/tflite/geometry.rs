@@ -1,0 +1,107 @@
+//! Shapes of activations and extents of sliding windows.
+
+use super::file::FileTensor;
+use super::refusal::{Taken, invalid};
+use crate::model::float::{Padding, Shape, Window};
+
+/// Most elements of an activation, or weights of a whole network.
+pub(super) const ELEMENTS_MAX: usize = 1 << 28;
+
+/// The image that a tensor holds: batch of 1, up to three more dimensions.
+pub(super) fn image_shape(tensor: &FileTensor<'_>) -> Result<Shape, String> {
+    let dims: Option<Vec<usize>> = tensor
+        .shape
+        .iter()
+        .map(|d| usize::try_from(*d).ok().filter(|d| *d > 0))
+        .collect();
+    let shape = match dims.as_deref() {
+        Some([1, height, width, channels]) => Some(Shape {
+            height: *height,
+            width: *width,
+            channels: *channels,
+        }),
+        Some([1, width, channels]) => Some(Shape {
+            height: 1,
+            width: *width,
+            channels: *channels,
+        }),
+        Some([1, channels] | [channels]) => Some(Shape {
+            height: 1,
+            width: 1,
+            channels: *channels,
+        }),
+        _ => None,
+    };
+    let Some(shape) = shape else {
+        return Err(format!(
+            "{} has shape {:?}; one image [1, height, width, channels] or vector [1, channels] is taken",
+            tensor.describe(),
+            tensor.shape
+        ));
+    };
+    let elements = shape
+        .height
+        .checked_mul(shape.width)
+        .and_then(|n| n.checked_mul(shape.channels));
+    if elements.is_none_or(|n| n > ELEMENTS_MAX) {
+        return Err(format!(
+            "{} has more than {ELEMENTS_MAX} elements",
+            tensor.describe()
+        ));
+    }
+    Ok(shape)
+}
+
+/// Output extent and padding (before, after) of a window along one axis.
+fn extent(input: usize, kernel: usize, stride: usize, same: bool) -> Option<(usize, usize, usize)> {
+    if same {
+        let output = input.div_ceil(stride);
+        let padding = ((output - 1) * stride + kernel).saturating_sub(input);
+        Some((output, padding / 2, padding - padding / 2))
+    } else {
+        Some((input.checked_sub(kernel)? / stride + 1, 0, 0))
+    }
+}
+
+/// Window and output height and width of a sliding operator.
+pub(super) fn window(
+    shape: Shape,
+    kernel: [usize; 2],
+    stride: [i32; 2],
+    padding: i8,
+    outer: Padding,
+) -> Taken<(Window, usize, usize)> {
+    let same = match padding {
+        0 => true,
+        1 => false,
+        _ => return invalid(format!("padding code {padding}")),
+    };
+    let positive = |n: i32| usize::try_from(n).ok().filter(|n| (1..=4096).contains(n));
+    let (Some(stride_height), Some(stride_width)) = (positive(stride[0]), positive(stride[1]))
+    else {
+        return invalid(format!("strides {stride:?} are not in 1..=4096"));
+    };
+    let height = shape.height + outer.top + outer.bottom;
+    let width = shape.width + outer.left + outer.right;
+    let rows = extent(height, kernel[0], stride_height, same);
+    let columns = extent(width, kernel[1], stride_width, same);
+    let (Some((rows, top, bottom)), Some((columns, left, right))) = (rows, columns) else {
+        return invalid(format!(
+            "kernel {kernel:?} is larger than the {height} x {width} image"
+        ));
+    };
+    let padding = Padding {
+        top: outer.top + top,
+        bottom: outer.bottom + bottom,
+        left: outer.left + left,
+        right: outer.right + right,
+    };
+    let window = Window {
+        kernel_height: kernel[0],
+        kernel_width: kernel[1],
+        stride_height,
+        stride_width,
+        padding,
+    };
+    Ok((window, rows, columns))
+}

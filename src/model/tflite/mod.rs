@@ -1,0 +1,45 @@
+//! TensorFlow Lite files: int8 ones become an [`IntegerNetwork`], float ones a [`FloatNetwork`].
+//!
+//! The FlatBuffer is read with code generated from our own minimal schema (`src/model/schema/tflite.fbs`;
+//! `scripts/schema` regenerates it).
+//!
+//! Taken: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN over rows and
+//! columns, RESHAPE, SQUEEZE, EXPAND_DIMS, SOFTMAX over a vector, PAD before convolutions, RELU, RELU6 and
+//! RELU_N1_TO_1 (fused or alone), QUANTIZE and DEQUANTIZE; in float networks also ADD and MUL of a constant
+//! behind a convolution. Everything else is refused by name, all of it at once.
+
+mod error;
+mod file;
+mod geometry;
+mod integer;
+mod operators;
+mod plan;
+mod record;
+mod refusal;
+mod scaling;
+// Generated code: its style is not ours, and planus writes tables through raw pointers.
+#[allow(unsafe_code, missing_docs, unreachable_pub, dead_code, clippy::all, clippy::unwrap_used)]
+#[rustfmt::skip]
+#[path = "../schema/tflite.rs"]
+mod schema;
+
+pub use error::TfliteError;
+
+use super::integer::IntegerNetwork;
+use super::unsupported::UnsupportedReport;
+
+/// Reads a quantized file. Activations' bytes are `u = q + 128`; multipliers are those that TFLite's kernels
+/// derive; rounding is `double` unless a record of ours says otherwise; a filter's width is the smallest
+/// that holds its weights unless a record of ours says otherwise.
+///
+/// # Errors
+/// [`TfliteError`]: a damaged file, or the report of all operators that are not taken.
+pub fn read_integer(bytes: &[u8], name: &str) -> Result<IntegerNetwork, TfliteError> {
+    let file = file::File::parse(bytes)?;
+    let mut report = UnsupportedReport::default();
+    let steps = plan::plan(&file, &mut report)?;
+    integer::lower(&file, &steps, name, &mut report)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! What an int8 TFLite file cannot say about an integer network: metadata records that stock runtimes skip.
+//!
+//! - `bitweft.bits`: JSON, the width of every filter, one list a convolution in execution order.
+//! - `bitweft.network`: JSON, `{"rounding": "double" | "single", "input_transform": {"mean": [..],
+//!   "factor": [..]}}`.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::TfliteError;
+use super::file::File;
+use crate::model::integer::{InputTransform, IntegerNetwork, IntegerOp, Rounding, filter_width};
+
+/// Name of the record of filter widths.
+pub(super) const BITS_RECORD: &str = "bitweft.bits";
+/// Name of the record of the network's other properties.
+pub(super) const NETWORK_RECORD: &str = "bitweft.network";
+
+/// Contents of the record `bitweft.network`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct NetworkRecord {
+    pub(super) rounding: Rounding,
+    pub(super) input_transform: InputTransform,
+}
+
+impl NetworkRecord {
+    /// Applies a file's records, where it has them, to the network read from it.
+    pub(super) fn apply(file: &File<'_>, network: &mut IntegerNetwork) -> Result<(), TfliteError> {
+        let broken =
+            |name: &str, reason: String| TfliteError::invalid(format!("metadata {name}"), reason);
+        if let Some(json) = file.record(NETWORK_RECORD) {
+            let record: Self =
+                serde_json::from_slice(json).map_err(|e| broken(NETWORK_RECORD, e.to_string()))?;
+            network.rounding = record.rounding;
+            network.input_transform = record.input_transform;
+        }
+        if let Some(json) = file.record(BITS_RECORD) {
+            let widths: Vec<Vec<u8>> =
+                serde_json::from_slice(json).map_err(|e| broken(BITS_RECORD, e.to_string()))?;
+            apply_widths(network, widths).map_err(|reason| broken(BITS_RECORD, reason))?;
+        }
+        Ok(())
+    }
+}
+
+fn apply_widths(network: &mut IntegerNetwork, widths: Vec<Vec<u8>>) -> Result<(), String> {
+    let mut widths = widths.into_iter();
+    for layer in &mut network.layers {
+        let IntegerOp::Convolution(convolution) = &mut layer.op else {
+            continue;
+        };
+        let bits = widths
+            .next()
+            .ok_or_else(|| format!("no widths for layer `{}`", layer.name))?;
+        if bits.len() != convolution.filters() {
+            return Err(format!(
+                "{} widths for the {} filters of layer `{}`",
+                bits.len(),
+                convolution.filters(),
+                layer.name
+            ));
+        }
+        for (filter, (weights, bits)) in convolution.weights.outer_iter().zip(&bits).enumerate() {
+            if !holds(*bits, weights.iter().copied()) {
+                return Err(format!(
+                    "layer `{}`, filter {filter}: {bits} bits do not hold its weights",
+                    layer.name
+                ));
+            }
+        }
+        convolution.bits = bits;
+    }
+    match widths.next() {
+        Some(_) => Err("more lists than convolutions".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// Whether a filter of this width can have these weights. A binary filter has no 0, so it is no special
+/// case of wider ones, but every binary filter is also a filter of 2 bits.
+pub(super) fn holds(bits: u8, weights: impl IntoIterator<Item = i8> + Clone) -> bool {
+    match bits {
+        1 => weights.into_iter().all(|weight| weight.abs() == 1),
+        0..=8 => filter_width(weights) <= bits,
+        _ => false,
+    }
+}

@@ -1,0 +1,171 @@
+//! Facts about published networks, and refusals. Data tests read `$BITWEFT_DATA`.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::model::float::{ConvolutionKind, Shape};
+use crate::model::integer::{IntegerConvolution, IntegerOp, Rounding};
+
+/// A file of the data folder, or `None` (said by name) where the folder is absent.
+fn data(file: &str) -> Option<Vec<u8>> {
+    let folder = std::env::var_os("BITWEFT_DATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
+    if !folder.is_dir() {
+        eprintln!("skipped: {} (no data folder {})", file, folder.display());
+        return None;
+    }
+    let path = folder.join(file);
+    Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+fn convolutions(network: &IntegerNetwork) -> impl Iterator<Item = &IntegerConvolution> {
+    network.layers.iter().filter_map(|layer| match &layer.op {
+        IntegerOp::Convolution(convolution) => Some(&**convolution),
+        _ => None,
+    })
+}
+
+#[test]
+fn int8_networks_have_their_published_sizes() {
+    // File, layers, convolutions, weights, MACs, input, output channels.
+    let cases = [
+        (
+            "pretrainedResnet_quant.tflite",
+            16,
+            10,
+            77_360,
+            12_501_632,
+            [32, 32, 3],
+            10,
+        ),
+        (
+            "kws_ref_model.tflite",
+            13,
+            10,
+            22_016,
+            2_656_768,
+            [49, 10, 1],
+            12,
+        ),
+        (
+            "vww_96_int8.tflite",
+            31,
+            28,
+            208_112,
+            7_489_664,
+            [96, 96, 3],
+            2,
+        ),
+        (
+            "ad01_int8.tflite",
+            10,
+            10,
+            264_192,
+            264_192,
+            [1, 1, 640],
+            640,
+        ),
+    ];
+    for (file, layers, filters, weights, macs, [height, width, channels], outputs) in cases {
+        let Some(bytes) = data(&format!("mlperf-tiny/{file}")) else {
+            return;
+        };
+        let network = read_integer(&bytes, file).expect(file);
+        assert_eq!(network.rounding, Rounding::Double);
+        assert_eq!(network.layers.len(), layers, "{file}");
+        assert_eq!(convolutions(&network).count(), filters, "{file}");
+        let found: usize = convolutions(&network).map(|c| c.weights.len()).sum();
+        assert_eq!(found, weights, "{file}: weights");
+        assert_eq!(network.macs(), macs, "{file}: MACs");
+        assert_eq!(
+            network.tensors[network.input].shape,
+            Shape {
+                height,
+                width,
+                channels
+            }
+        );
+        let output = network.tensors[network.output].shape;
+        assert_eq!(
+            output,
+            Shape {
+                height: 1,
+                width: 1,
+                channels: outputs
+            }
+        );
+    }
+}
+
+#[test]
+fn legacy_uint8_networks_are_refused_operator_by_operator() {
+    for file in [
+        "mobilenet_v1_0.25_128_quant.tflite",
+        "mobilenet_v1_0.5_160_quant.tflite",
+    ] {
+        let Some(bytes) = data(&format!("imagenet-models/{file}")) else {
+            return;
+        };
+        let Err(TfliteError::Unsupported(report)) = read_integer(&bytes, file) else {
+            panic!("{file} was not refused");
+        };
+        assert_eq!(report.entries.len(), 28, "{report}");
+        for entry in &report.entries {
+            assert!(
+                entry.reason.starts_with("uint8 asymmetric weights"),
+                "{report}"
+            );
+            assert!(entry.operator.ends_with("CONV_2D"), "{report}");
+        }
+    }
+}
+
+#[test]
+fn resnet8_is_read_as_tflite_computes_it() {
+    let Some(bytes) = data("mlperf-tiny/pretrainedResnet_quant.tflite") else {
+        return;
+    };
+    let network = read_integer(&bytes, "resnet8").expect("reads");
+    let input = &network.tensors[network.input];
+    // Raw pixels: the byte of the image is the byte of the network.
+    assert_eq!((input.scale, input.zero_point), (1.0, 0));
+    let first = &network.layers[0];
+    assert_eq!(first.name, "model/activation/Relu");
+    let IntegerOp::Convolution(convolution) = &first.op else {
+        panic!("{first:?}")
+    };
+    assert_eq!(convolution.kind, ConvolutionKind::Dense);
+    assert_eq!(convolution.weights.dim(), (16, 3, 3, 3));
+    assert_eq!(convolution.bits, vec![8; 16]);
+    assert_eq!((convolution.clamp_low, convolution.clamp_high), (0, 255));
+    // SAME with stride 2 on an even image pads below and to the right only.
+    let strided = convolutions(&network).nth(3).expect("fourth convolution");
+    let padding = strided.window.padding;
+    assert_eq!(
+        (padding.top, padding.bottom, padding.left, padding.right),
+        (0, 1, 0, 1)
+    );
+    // Every int8 filter of a min-max quantizer reaches 8 bits.
+    assert!(convolutions(&network).all(|c| c.bits.iter().all(|bits| *bits >= 7)));
+}
+
+#[test]
+fn damage_is_named() {
+    assert!(matches!(
+        read_integer(b"", "x"),
+        Err(TfliteError::NotTflite)
+    ));
+    assert!(matches!(
+        read_integer(b"\x04\0\0\0TFL2", "x"),
+        Err(TfliteError::NotTflite)
+    ));
+    let Some(bytes) = data("mlperf-tiny/kws_ref_model.tflite") else {
+        return;
+    };
+    let text = read_integer(&bytes[..bytes.len() / 2], "x")
+        .expect_err("truncated")
+        .to_string();
+    assert!(text.starts_with("damaged FlatBuffer at "), "{text}");
+}
