@@ -1,5 +1,6 @@
 //! bitweft: from a trained CNN to a bit-serial FPGA processor.
 
+pub mod compiler;
 pub mod golden;
 pub mod model;
 pub mod quant;

@@ -1,0 +1,101 @@
+//! The part of a descriptor that windows over an image share.
+
+use super::CompileError;
+use crate::model::integer::{IntegerLayer, IntegerNetwork, Rounding, Window};
+use bitweft_isa::{
+    ROWS,
+    architecture::Architecture,
+    descriptor::{Descriptor, Opcode},
+    layout::Placement,
+};
+
+/// A layer, where its tensors are, and the machine it is compiled for.
+pub(super) struct Site<'a> {
+    pub(super) network: &'a IntegerNetwork,
+    pub(super) layer: &'a IntegerLayer,
+    pub(super) inputs: Vec<Placement>,
+    pub(super) output: Placement,
+    pub(super) architecture: &'a Architecture,
+}
+
+impl Site<'_> {
+    pub(super) fn unsupported(&self, reason: impl Into<String>) -> CompileError {
+        CompileError::Unsupported {
+            layer: self.layer.name.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn input_zero(&self, index: usize) -> i64 {
+        i64::from(self.network.tensors[self.layer.inputs[index]].zero_point)
+    }
+
+    pub(super) fn output_zero(&self) -> i64 {
+        i64::from(self.network.tensors[self.layer.output].zero_point)
+    }
+
+    /// Opcode, rounding, output bytes.
+    pub(super) fn descriptor(&self, opcode: Opcode, clamp: (u8, u8)) -> Descriptor {
+        Descriptor {
+            opcode: opcode as i64,
+            rounding_double: i64::from(self.network.rounding == Rounding::Double),
+            out_zero: self.output_zero(),
+            clamp_low: i64::from(clamp.0),
+            clamp_high: i64::from(clamp.1),
+            out_base: integer(self.output.base),
+            out_stride: integer(self.output.quads()),
+            ..Descriptor::default()
+        }
+    }
+
+    /// Fills in the fields of a window that slides over input 0, all its quads.
+    pub(super) fn slide(
+        &self,
+        descriptor: &mut Descriptor,
+        window: &Window,
+    ) -> Result<(), CompileError> {
+        let columns = self.architecture.columns;
+        if window.stride_width > 2 || window.stride_height > 15 {
+            return Err(self.unsupported(format!(
+                "stride {}x{}: horizontal strides are 1 or 2, vertical 1 to 15",
+                window.stride_height, window.stride_width
+            )));
+        }
+        let input = self.inputs[0];
+        let columns_i = integer(columns);
+        let pixel_stride = integer(input.quads());
+        let row_stride = integer(input.row_stride(columns));
+        let stride = integer(window.stride_width);
+        let (top, left) = (integer(window.padding.top), integer(window.padding.left));
+        let strips_per_row = self.output.strips_per_row(columns);
+        let strips = strips_per_row * self.output.height;
+        descriptor.two_passes = i64::from(window.stride_width == 2 && columns > 1);
+        descriptor.pad_value = self.input_zero(0);
+        descriptor.in_base = integer(input.base);
+        descriptor.pixel_stride = pixel_stride;
+        descriptor.row_stride = row_stride;
+        descriptor.strip_step = stride * pixel_stride;
+        descriptor.strip_row_step = integer(window.stride_height) * row_stride
+            - (integer(strips_per_row) - 1) * stride * pixel_stride;
+        descriptor.strips_per_row = integer(strips_per_row);
+        descriptor.strip_count = integer(strips);
+        descriptor.block_count = integer(strips.div_ceil(ROWS));
+        descriptor.quads_per_tap = pixel_stride;
+        descriptor.kernel_width = integer(window.kernel_width);
+        descriptor.kernel_height = integer(window.kernel_height);
+        descriptor.tap_origin = -top * row_stride + (-left).div_euclid(columns_i) * pixel_stride;
+        descriptor.tap_rotation = (-left).rem_euclid(columns_i);
+        descriptor.stride_height = integer(window.stride_height);
+        descriptor.in_height = integer(input.height);
+        descriptor.in_width = integer(input.width);
+        descriptor.strip_x_step = columns_i * stride;
+        descriptor.origin_y = -top;
+        descriptor.origin_x = -left;
+        Ok(())
+    }
+}
+
+/// A count as a descriptor field. Counts come from tensors in memory and are far below 2^63.
+pub(super) fn integer(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
