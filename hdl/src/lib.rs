@@ -1,1 +1,4 @@
 //! The processor, emitted as Verilog.
+
+pub mod builder;
+pub mod memory;
