@@ -1,5 +1,28 @@
 //! Timing constants of the processor, in cycles. The RTL is built from them and the compiler
 //! predicts with them.
+//!
+//! # The rules of fetch and issue
+//!
+//! `start` is the cycle of the start pulse; an access or plane is *issued* in the cycle in which its unit's
+//! first stage holds it. All bounds are exact: the event happens in the first cycle that satisfies every rule.
+//!
+//! 1. The first access of a descriptor is issued in `start + FETCH_START` (convolution and pooling).
+//! 2. A chunk's accesses are issued in [`fill_cycles`] consecutive cycles. The first one follows
+//!    the last one of the chunk before by 1 or more, and the last plane of the chunk *two* before (of the same
+//!    descriptor, blocks run on) by [`PLANE_TO_FILL`] or more.
+//! 3. A chunk's first plane (all ones) is issued [`fill_to_plane`] or more after its last access,
+//!    [`chunk_cycles`] or more after the first plane of the chunk before, for the descriptor's first chunk
+//!    in `start + ISSUE_START` or later, and for the first chunk of a block, from the third block on, [`DRAINED_TO_PLANE`] or more
+//!    after the `block_drained` of the block two before. Its other planes follow one a cycle.
+//! 4. Counters: busy cycles are those in which a plane is issued (all-ones planes included). With e the first cycle that
+//!    rule 3 allows without the accesses and without `block_drained`, f the first one without `block_drained`, and s the
+//!    actual one, the chunk adds f - e cycles of fill stall and s - f of drain stall.
+//! 5. A position whose last plane (of the block's last chunk) is issued in t is finalized in t + [`plane_to_drain`]:
+//!    `position_finalized` pulses, and a `drain_request` in that cycle or later may be granted.
+//! 6. A `drain_request` in cycle g is refused if and only if the last plane of a filter (or an all-ones plane), of a
+//!    chunk that is not its block's first, was issued in g - [`plane_to_grant`].
+//! 7. Pooling: the accesses of a window (taps x passes) are issued in consecutive cycles; a window follows the
+//!    one before by max(taps x passes, [`POOL_WINDOW_CYCLES_MIN`]) cycles, and reaches `x_bus` [`fetch_latency`] later.
 
 use crate::architecture::{Architecture, LaneKind};
 
@@ -34,3 +57,77 @@ pub fn dot_latency(architecture: &Architecture) -> usize {
 pub fn accumulator_delay(architecture: &Architecture) -> usize {
     dot_latency(architecture) - 1
 }
+
+/// From `start` to the first access of fetch.
+pub const FETCH_START: usize = 3;
+
+/// From `start` to the first cycle in which a plane could be issued; cycles before count as neither busy nor stalled.
+pub const ISSUE_START: usize = 3;
+
+/// From a read address at the activation memory to the word on `read_data`: register behind the choice of
+/// address, RAM output, fabric register.
+pub const ACTIVATION_READ_LATENCY: usize = 3;
+
+/// From the issue of an access to its bank addresses (registered) at the activation memory.
+pub const FETCH_ADDRESS_LATENCY: usize = 4;
+
+/// Registered stages of the window rotation (two binary levels each).
+#[must_use]
+pub fn rotation_stages(architecture: &Architecture) -> usize {
+    tree_levels(architecture.columns).div_ceil(2)
+}
+
+/// From the issue of an access to its word on `x_bus`; the last stage selects columns and fills in padding.
+#[must_use]
+pub fn fetch_latency(architecture: &Architecture) -> usize {
+    FETCH_ADDRESS_LATENCY + ACTIVATION_READ_LATENCY + rotation_stages(architecture) + 1
+}
+
+/// From `fill_enable` of a table entry to the first cycle in which `plane_word` (at the same row) reads it.
+pub const TABLE_WRITE_LATENCY: usize = 3;
+
+/// From the issue of a plane to `plane_word` at row 0: RAM output, fabric register, register behind the
+/// choice of the all-ones plane.
+pub const PLANE_LATENCY: usize = 3;
+
+/// From the issue of a chunk's last access to the first cycle in which the chunk's first plane can be issued.
+#[must_use]
+pub fn fill_to_plane(architecture: &Architecture) -> usize {
+    fetch_latency(architecture) + 1 + TABLE_WRITE_LATENCY - PLANE_LATENCY
+}
+
+/// From the issue of a chunk's last plane to the first cycle in which an access that refills its table bank
+/// can be issued.
+pub const PLANE_TO_FILL: usize = 2;
+
+/// Cycles of a chunk in issue, at least.
+#[must_use]
+pub fn chunk_cycles(planes_per_chunk: usize) -> usize {
+    (1 + planes_per_chunk).max(CHUNK_CYCLES_MIN)
+}
+
+/// From `drain_grant` to `accumulator_drain` at row 0.
+pub const GRANT_LATENCY: usize = 1;
+
+/// From `accumulator_write` at a row to the first cycle in which a read address there sees the new value.
+/// At most `CHUNK_CYCLES_MIN`.
+pub const ACCUMULATOR_UPDATE_LATENCY: usize = 5;
+
+/// From the issue of a filter's last plane to the cycle in which no drain read can be granted because the array reads
+/// the filter's accumulator itself.
+#[must_use]
+pub fn plane_to_grant(architecture: &Architecture) -> usize {
+    PLANE_LATENCY + accumulator_delay(architecture) - GRANT_LATENCY
+}
+
+/// From the issue of a filter's last plane to the first cycle in which a drain read of its accumulator can be granted.
+#[must_use]
+pub fn plane_to_drain(architecture: &Architecture) -> usize {
+    plane_to_grant(architecture) + ACCUMULATOR_UPDATE_LATENCY
+}
+
+/// From `block_drained` to the first cycle in which the block that takes its half can issue a plane.
+pub const DRAINED_TO_PLANE: usize = 1;
+
+/// Cycles from a pooling window to the next, at least: the bytes of a word are requantized one by one.
+pub const POOL_WINDOW_CYCLES_MIN: usize = 4;
