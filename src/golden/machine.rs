@@ -4,7 +4,7 @@
 //! compiler that made them.
 
 use bitweft_isa::{
-    QUAD, ROWS, Space,
+    QUAD, Space,
     architecture::Architecture,
     descriptor::{Descriptor, Opcode, WORDS},
     image::{Image, ImageError},
@@ -63,8 +63,17 @@ impl Machine {
     #[must_use]
     pub fn new(architecture: &Architecture) -> Self {
         let space = |space| vec![0; architecture.rows(space) * architecture.row_bytes(space)];
-        let spaces = [Space::Program, Space::Record, Space::Plane, Space::Activation].map(space);
-        Self { architecture: architecture.clone(), spaces }
+        let spaces = [
+            Space::Program,
+            Space::Record,
+            Space::Plane,
+            Space::Activation,
+        ]
+        .map(space);
+        Self {
+            architecture: architecture.clone(),
+            spaces,
+        }
     }
 
     /// Rows of a space as bytes.
@@ -83,7 +92,10 @@ impl Machine {
         let place = image.input;
         let expected = place.height * place.width * place.channels;
         if input.len() != expected {
-            return Err(MachineError::Input { found: input.len(), expected });
+            return Err(MachineError::Input {
+                found: input.len(),
+                expected,
+            });
         }
         let rows = place.pack(&self.architecture, input);
         self.write(Space::Activation, place.base, &rows);
@@ -101,7 +113,12 @@ impl Machine {
                     layer = layers.next();
                     left = layer.map_or(0, |layer| layer.descriptors);
                 }
-                self.execute(index).map_err(|what| MachineError::Descriptor { phase: phase_index, index, what })?;
+                self.execute(index)
+                    .map_err(|what| MachineError::Descriptor {
+                        phase: phase_index,
+                        index,
+                        what,
+                    })?;
                 left = left.saturating_sub(1);
             }
         }
@@ -114,7 +131,11 @@ impl Machine {
 
     fn write(&mut self, space: Space, address: usize, rows: &[u8]) {
         let start = address * self.architecture.row_bytes(space);
-        if let Some(target) = self.spaces.get_mut(space as usize).and_then(|s| s.get_mut(start..start + rows.len())) {
+        if let Some(target) = self
+            .spaces
+            .get_mut(space as usize)
+            .and_then(|s| s.get_mut(start..start + rows.len()))
+        {
             target.copy_from_slice(rows);
         }
     }
@@ -122,13 +143,19 @@ impl Machine {
     fn read(&self, place: &bitweft_isa::layout::Placement) -> Vec<u8> {
         let row = self.architecture.row_bytes(Space::Activation);
         let activations = self.space(Space::Activation);
-        place.unpack(&self.architecture, activations.get(place.base * row..).unwrap_or(&[]))
+        place.unpack(
+            &self.architecture,
+            activations.get(place.base * row..).unwrap_or(&[]),
+        )
     }
 
     fn execute(&mut self, index: usize) -> Result<(), String> {
         let mut words = [0; WORDS];
         let start = index * WORDS * 4;
-        let bytes = self.space(Space::Program).get(start..start + WORDS * 4).ok_or("beyond the program memory")?;
+        let bytes = self
+            .space(Space::Program)
+            .get(start..start + WORDS * 4)
+            .ok_or("beyond the program memory")?;
         for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
             *word = bytes.try_into().map(u32::from_le_bytes).unwrap_or(0);
         }
@@ -156,24 +183,46 @@ impl Machine {
 
     fn record(&self, index: i64) -> Result<Record, String> {
         let start = usize::try_from(index).map_err(|e| e.to_string())? * BYTES;
-        let bytes = self.space(Space::Record).get(start..start + BYTES).and_then(|b| b.try_into().ok());
-        bytes.map(Record::decode).ok_or_else(|| format!("record {index}"))
+        let bytes = self
+            .space(Space::Record)
+            .get(start..start + BYTES)
+            .and_then(|b| b.try_into().ok());
+        bytes
+            .map(Record::decode)
+            .ok_or_else(|| format!("record {index}"))
     }
 
     fn plane(&self, address: i64) -> Result<PlaneWord, String> {
         let row = self.architecture.row_bytes(Space::Plane);
         let start = usize::try_from(address).map_err(|e| e.to_string())? * row;
-        let bytes = self.space(Space::Plane).get(start..start + row).ok_or_else(|| format!("plane word {address}"))?;
+        let bytes = self
+            .space(Space::Plane)
+            .get(start..start + row)
+            .ok_or_else(|| format!("plane word {address}"))?;
         let inputs = self.architecture.inputs();
         let bit = |k: usize| bytes[k / 8] >> (k % 8) & 1 == 1;
         let word: Vec<bool> = (0..inputs).map(bit).collect();
-        Ok(PlaneWord { digits: decode(&word), offset: plane::offset(&word), last: bit(inputs) })
+        Ok(PlaneWord {
+            digits: decode(&word),
+            offset: plane::offset(&word),
+            last: bit(inputs),
+        })
     }
 
     /// The four bytes of quad `quad` that tap (ky, kx) of output pixel (y, x) reads.
-    fn tap(&mut self, d: &Descriptor, y: usize, x: usize, tap: (i64, i64), quad: i64) -> Result<[u8; QUAD], String> {
+    fn tap(
+        &mut self,
+        d: &Descriptor,
+        y: usize,
+        x: usize,
+        tap: (i64, i64),
+        quad: i64,
+    ) -> Result<[u8; QUAD], String> {
         let columns = i64::try_from(self.architecture.columns).map_err(|e| e.to_string())?;
-        let (y, x) = (i64::try_from(y).map_err(|e| e.to_string())?, i64::try_from(x).map_err(|e| e.to_string())?);
+        let (y, x) = (
+            i64::try_from(y).map_err(|e| e.to_string())?,
+            i64::try_from(x).map_err(|e| e.to_string())?,
+        );
         let stride_width = d.strip_x_step / columns;
         let iy = y * d.stride_height + d.origin_y + tap.0;
         let ix = x * stride_width + d.origin_x + tap.1;
@@ -190,11 +239,15 @@ impl Machine {
     }
 
     fn convolution(&mut self, d: &Descriptor) -> Result<(), String> {
-        let words = usize::try_from(d.chunk_count * d.planes_per_chunk).map_err(|e| e.to_string())?;
-        let planes: Vec<PlaneWord> =
-            (0..).take(words).map(|at| self.plane(d.plane_base + at)).collect::<Result<_, _>>()?;
-        let records: Vec<Record> =
-            (0..d.filter_count).map(|f| self.record(d.record_base + f)).collect::<Result<_, _>>()?;
+        let words =
+            usize::try_from(d.chunk_count * d.planes_per_chunk).map_err(|e| e.to_string())?;
+        let planes: Vec<PlaneWord> = (0..)
+            .take(words)
+            .map(|at| self.plane(d.plane_base + at))
+            .collect::<Result<_, _>>()?;
+        let records: Vec<Record> = (0..d.filter_count)
+            .map(|f| self.record(d.record_base + f))
+            .collect::<Result<_, _>>()?;
         let per_chunk = usize::try_from(d.planes_per_chunk).map_err(|e| e.to_string())?;
         for strip in 0..d.strip_count {
             for column in 0..self.architecture.columns {
@@ -217,12 +270,16 @@ impl Machine {
     fn pixel(&self, d: &Descriptor, strip: i64, column: usize) -> (usize, usize) {
         let part = |value: i64| usize::try_from(value).unwrap_or(0);
         let per_row = d.strips_per_row.max(1);
-        (part(strip / per_row), part(strip % per_row) * self.architecture.columns + column)
+        (
+            part(strip / per_row),
+            part(strip % per_row) * self.architecture.columns + column,
+        )
     }
 
     /// All inputs of an output pixel in the order of the chunks; those past the last tap are 0.
     fn gather(&mut self, d: &Descriptor, y: usize, x: usize) -> Result<Vec<u8>, String> {
-        let total = usize::try_from(d.chunk_count).map_err(|e| e.to_string())? * self.architecture.inputs();
+        let total =
+            usize::try_from(d.chunk_count).map_err(|e| e.to_string())? * self.architecture.inputs();
         let mut inputs = Vec::with_capacity(total);
         for ky in 0..d.kernel_height {
             for kx in 0..d.kernel_width {
@@ -232,14 +289,22 @@ impl Machine {
             }
         }
         if inputs.len() > total {
-            return Err(format!("{} inputs exceed {} chunks", inputs.len(), d.chunk_count));
+            return Err(format!(
+                "{} inputs exceed {} chunks",
+                inputs.len(),
+                d.chunk_count
+            ));
         }
         inputs.resize(total, 0);
         Ok(inputs)
     }
 
     fn pool(&mut self, d: &Descriptor, maximum: bool) -> Result<(), String> {
-        let record = if maximum { Record::default() } else { self.record(d.record_base)? };
+        let record = if maximum {
+            Record::default()
+        } else {
+            self.record(d.record_base)?
+        };
         for strip in 0..d.strip_count {
             for column in 0..self.architecture.columns {
                 let (y, x) = self.pixel(d, strip, column);
@@ -249,14 +314,21 @@ impl Machine {
                         for kx in 0..d.kernel_width {
                             let bytes = self.tap(d, y, x, (ky, kx), quad)?;
                             for (best, byte) in best.iter_mut().zip(bytes.map(i64::from)) {
-                                *best = if maximum { (*best).max(byte) } else { *best + byte };
+                                *best = if maximum {
+                                    (*best).max(byte)
+                                } else {
+                                    *best + byte
+                                };
                             }
                         }
                     }
                     let word = d.out_base + strip * d.out_stride + quad;
                     for (byte, value) in best.into_iter().enumerate() {
-                        let result =
-                            if maximum { clamp(d, value) } else { finish(d, &record, value + record.bias) };
+                        let result = if maximum {
+                            clamp(d, value)
+                        } else {
+                            finish(d, &record, value + record.bias)
+                        };
                         *self.activation(word, column, byte)? = result;
                     }
                 }
@@ -324,7 +396,12 @@ impl Lane {
         for (chunk, x) in inputs.chunks_exact(inputs_per_chunk).enumerate() {
             let (mut position, mut horner) = (1, 0);
             for word in &planes[chunk * per_chunk..(chunk + 1) * per_chunk] {
-                let dot: i32 = word.digits.iter().zip(x).map(|(&d, &x)| i32::from(d) * i32::from(x)).sum();
+                let dot: i32 = word
+                    .digits
+                    .iter()
+                    .zip(x)
+                    .map(|(&d, &x)| i32::from(d) * i32::from(x))
+                    .sum();
                 horner = 2 * horner + i64::from(dot) + word.offset;
                 if word.last {
                     if position == accumulators.len() {
@@ -344,9 +421,15 @@ fn value(record: &Record, accumulators: &[i64], position: &mut usize) -> Result<
     if record.zero {
         return Ok(record.bias);
     }
-    let h = accumulators.get(*position).ok_or_else(|| format!("no planes for position {position}"))?;
+    let h = accumulators
+        .get(*position)
+        .ok_or_else(|| format!("no planes for position {position}"))?;
     *position += 1;
-    Ok(if record.binary { h + record.bias } else { (h - accumulators[0] + record.bias) >> 1 })
+    Ok(if record.binary {
+        h + record.bias
+    } else {
+        (h - accumulators[0] + record.bias) >> 1
+    })
 }
 
 /// y of `isa::record`.
@@ -354,7 +437,11 @@ fn scale(d: &Descriptor, record: &Record, v: i64) -> i64 {
     let double = d.rounding_double == 1;
     let product = (v << record.left) * i64::from(record.mantissa);
     let p = (product + if double { 1 << 30 } else { 0 }) >> 31;
-    let half = if record.right == 0 { 0 } else { (1_i64 << (record.right - 1)) - i64::from(double && p < 0) };
+    let half = if record.right == 0 {
+        0
+    } else {
+        (1_i64 << (record.right - 1)) - i64::from(double && p < 0)
+    };
     (p + half) >> record.right
 }
 
@@ -376,7 +463,9 @@ mod tests {
         for quads in 2..=20 {
             let digits: Vec<bool> = (0..4 * quads)
                 .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
                     state >> 40 & 1 == 1
                 })
                 .collect();
@@ -387,11 +476,24 @@ mod tests {
 
     #[test]
     fn rounding_of_ties() {
-        let double = Descriptor { rounding_double: 1, ..Descriptor::default() };
-        let record = Record { mantissa: 1 << 30, right: 1, ..Record::default() };
+        let double = Descriptor {
+            rounding_double: 1,
+            ..Descriptor::default()
+        };
+        let record = Record {
+            mantissa: 1 << 30,
+            right: 1,
+            ..Record::default()
+        };
         // v / 4: the doubling high multiply gives v / 2 rounded up at ties, then halves away from zero.
-        assert_eq!([-6, -2, 2, 6].map(|v| scale(&double, &record, v)), [-2, -1, 1, 2]);
+        assert_eq!(
+            [-6, -2, 2, 6].map(|v| scale(&double, &record, v)),
+            [-2, -1, 1, 2]
+        );
         let single = Descriptor::default();
-        assert_eq!([-6, -2, 2, 6].map(|v| scale(&single, &record, v)), [-1, 0, 1, 2]);
+        assert_eq!(
+            [-6, -2, 2, 6].map(|v| scale(&single, &record, v)),
+            [-1, 0, 1, 2]
+        );
     }
 }

@@ -4,6 +4,7 @@ mod check;
 mod convolution;
 mod error;
 pub mod float;
+pub mod machine;
 pub mod network;
 mod pool;
 pub mod requantize;

@@ -1,0 +1,115 @@
+//! The program image, executed word by word, answers what the network's mathematics says, on every case,
+//! layer and byte.
+
+#[path = "../cases/mod.rs"]
+mod cases;
+
+use bitweft::{
+    compiler::{CompileError, compile},
+    golden::{machine::Machine, network},
+};
+use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
+
+fn architecture(columns: usize, quads: usize) -> Architecture {
+    let architecture = Architecture {
+        columns,
+        quads,
+        lane: LaneKind::Table,
+        accumulator_bits: 32,
+        accumulator_depth: 64,
+        accumulator_storage: Storage::Block,
+        drain_ways: 1,
+        activation_words: 4096,
+        plane_words: 2560,
+        record_count: 128,
+        descriptor_count: 16,
+    };
+    architecture.check().expect("valid");
+    architecture
+}
+
+/// Runs every case; returns the largest number of phases that one took.
+fn check(architecture: &Architecture) -> usize {
+    let mut phases = 0;
+    for case in cases::cases() {
+        let name = &case.network.name;
+        let compiled =
+            compile(&case.network, architecture).unwrap_or_else(|e| panic!("{name}: {e}"));
+        phases = phases.max(compiled.image.phases.len());
+        for input in &case.inputs {
+            let expected = network::run(&case.network, input.view()).expect("runs");
+            let mut machine = Machine::new(architecture);
+            let bytes: Vec<u8> = input.iter().copied().collect();
+            let outputs = machine
+                .run(&compiled.image, &bytes)
+                .unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(outputs.len(), compiled.image.layers.len());
+            for (layer, output) in compiled.image.layers.iter().zip(outputs) {
+                let golden: Vec<u8> = expected[layer.tensor].iter().copied().collect();
+                assert_eq!(
+                    output, golden,
+                    "{name}, layer {}, {:?}",
+                    layer.name, case.network.rounding
+                );
+            }
+        }
+    }
+    phases
+}
+
+#[test]
+fn machine_equals_network_on_two_columns() {
+    let phases = check(&architecture(2, 4));
+    assert!(phases > 1, "a case must need several phases");
+}
+
+#[test]
+fn machine_equals_network_on_other_shapes() {
+    for (columns, quads) in [(1, 2), (3, 16), (8, 18), (5, 3)] {
+        check(&architecture(columns, quads));
+    }
+}
+
+#[test]
+fn a_machine_refuses_what_is_not_for_it() {
+    let case = &cases::cases()[0];
+    let compiled = compile(&case.network, &architecture(2, 4)).expect("compiles");
+    let bytes: Vec<u8> = case.inputs[0].iter().copied().collect();
+    let error = Machine::new(&architecture(3, 4))
+        .run(&compiled.image, &bytes)
+        .expect_err("another architecture");
+    assert!(
+        error.to_string().contains("compile the model for it"),
+        "{error}"
+    );
+    let error = Machine::new(&architecture(2, 4))
+        .run(&compiled.image, &bytes[1..])
+        .expect_err("short input");
+    assert!(error.to_string().contains("bytes"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_what_would_do() {
+    let case = &cases::cases()[1];
+    let mut small = architecture(2, 4);
+    small.activation_words = 16;
+    let error = compile(&case.network, &small).expect_err("too small");
+    let CompileError::TooSmall { field, needed, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(field, "activation_words");
+    small.activation_words = needed;
+    compile(&case.network, &small).expect("what it asked for is enough");
+    let mut narrow = architecture(2, 4);
+    narrow.accumulator_bits = 20;
+    let failing = cases::cases().into_iter().any(|case| {
+        matches!(
+            compile(&case.network, &narrow),
+            Err(CompileError::Overflow {
+                quantity: "its accumulator",
+                ..
+            })
+        )
+    });
+    assert!(failing, "some case must exceed 20 bits");
+}
