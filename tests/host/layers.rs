@@ -4,47 +4,14 @@ use bitweft::golden::network::{GoldenError, argmax, run};
 use bitweft::golden::requantize::requantize;
 use bitweft::model::float::Padding;
 use bitweft::model::integer::{
-    ConvolutionKind, InputTransform, IntegerConvolution, IntegerLayer, IntegerNetwork, IntegerOp,
-    IntegerTensor, Multiplier, Rounding, Shape, Window,
+    ConvolutionKind, IntegerConvolution, IntegerNetwork, IntegerOp, Multiplier, Rounding, Window,
 };
 use ndarray::{Array1, Array3, Array4, array};
 use proptest::prelude::*;
 
-fn tensor(shape: [usize; 3], zero_point: i32) -> IntegerTensor {
-    let [height, width, channels] = shape;
-    IntegerTensor {
-        name: format!("{shape:?}"),
-        shape: Shape {
-            height,
-            width,
-            channels,
-        },
-        scale: 1.0,
-        zero_point,
-    }
-}
+mod support;
 
-fn one_layer(
-    op: IntegerOp,
-    rounding: Rounding,
-    input: IntegerTensor,
-    output: IntegerTensor,
-) -> IntegerNetwork {
-    IntegerNetwork {
-        name: "one layer".into(),
-        rounding,
-        tensors: vec![input, output],
-        layers: vec![IntegerLayer {
-            name: "layer".into(),
-            op,
-            inputs: vec![0],
-            output: 1,
-        }],
-        input: 0,
-        output: 1,
-        input_transform: InputTransform::default(),
-    }
-}
+use support::{one_layer, tensor};
 
 /// SplitMix64: a value from a seed and a position.
 fn hash(seed: u64, position: usize) -> u64 {
