@@ -13,10 +13,10 @@ use bitweft::model::{
 use ndarray::{Array1, Array3, Array4};
 
 /// A reproducible stream of numbers.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
@@ -28,16 +28,16 @@ impl Random {
     }
 
     /// A number in `low..=high`.
-    pub fn range(&mut self, low: i64, high: i64) -> i64 {
+    pub(crate) fn range(&mut self, low: i64, high: i64) -> i64 {
         low + i64::try_from(self.next() % u64::try_from(high - low + 1).expect("low <= high"))
             .expect("small")
     }
 
-    pub fn count(&mut self, low: usize, high: usize) -> usize {
+    pub(crate) fn count(&mut self, low: usize, high: usize) -> usize {
         usize::try_from(self.range(low as i64, high as i64)).expect("not negative")
     }
 
-    pub fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         u8::try_from(self.range(0, 255)).expect("a byte")
     }
 
@@ -47,13 +47,13 @@ impl Random {
 }
 
 /// A network under construction.
-pub struct Builder {
-    pub network: IntegerNetwork,
-    pub random: Random,
+pub(crate) struct Builder {
+    pub(crate) network: IntegerNetwork,
+    pub(crate) random: Random,
 }
 
 impl Builder {
-    pub fn new(name: &str, seed: u64, rounding: Rounding, shape: Shape) -> Self {
+    pub(crate) fn new(name: &str, seed: u64, rounding: Rounding, shape: Shape) -> Self {
         let mut random = Random::new(seed);
         let tensor = tensor("input", shape, &mut random);
         Self {
@@ -92,7 +92,7 @@ impl Builder {
     }
 
     /// A convolution with filters of random widths (0 to 8, or as given).
-    pub fn convolution(
+    pub(crate) fn convolution(
         &mut self,
         input: TensorId,
         kind: ConvolutionKind,
@@ -149,13 +149,13 @@ impl Builder {
         )
     }
 
-    pub fn fully_connected(&mut self, input: TensorId, filters: usize) -> TensorId {
+    pub(crate) fn fully_connected(&mut self, input: TensorId, filters: usize) -> TensorId {
         let from = self.network.tensors[input].shape;
         let whole = window(from.height, from.width, 1, Padding::default());
         self.convolution(input, ConvolutionKind::FullyConnected, filters, whole, None)
     }
 
-    pub fn add(&mut self, a: TensorId, b: TensorId) -> TensorId {
+    pub(crate) fn add(&mut self, a: TensorId, b: TensorId) -> TensorId {
         let scale =
             |random: &mut Random| Multiplier::from_real(random.range(100, 500) as f64 / 1000.0);
         let input = [scale(&mut self.random), scale(&mut self.random)];
@@ -177,7 +177,7 @@ impl Builder {
         )
     }
 
-    pub fn pool(&mut self, input: TensorId, window: Window, maximum: bool) -> TensorId {
+    pub(crate) fn pool(&mut self, input: TensorId, window: Window, maximum: bool) -> TensorId {
         let from = self.network.tensors[input].shape;
         let (clamp_low, clamp_high) = self.clamp();
         let op = if maximum {
@@ -211,7 +211,7 @@ impl Builder {
         output
     }
 
-    pub fn global_average(&mut self, input: TensorId) -> TensorId {
+    pub(crate) fn global_average(&mut self, input: TensorId) -> TensorId {
         let from = self.network.tensors[input].shape;
         let count = (from.height * from.width) as f64;
         let factor = self.random.range(500, 2500) as f64 / 1000.0;
@@ -238,7 +238,7 @@ impl Builder {
         }
     }
 
-    pub fn input(&mut self) -> Array3<u8> {
+    pub(crate) fn input(&mut self) -> Array3<u8> {
         let shape = self.network.tensors[self.network.input].shape;
         let random = &mut self.random;
         Array3::from_shape_fn((shape.height, shape.width, shape.channels), |_| {
@@ -248,7 +248,7 @@ impl Builder {
 }
 
 fn tensor(name: &str, shape: Shape, random: &mut Random) -> IntegerTensor {
-    let zero_point = i32::from(random.pick(&[0, 128, 255, 7, 131]));
+    let zero_point = random.pick(&[0, 128, 255, 7, 131]);
     IntegerTensor {
         name: name.into(),
         shape,
@@ -266,7 +266,7 @@ fn weight(bits: u8, random: &mut Random) -> i8 {
     i8::try_from(value).expect("eight bits")
 }
 
-pub fn window(height: usize, width: usize, stride: usize, padding: Padding) -> Window {
+pub(crate) fn window(height: usize, width: usize, stride: usize, padding: Padding) -> Window {
     Window {
         kernel_height: height,
         kernel_width: width,
@@ -277,7 +277,7 @@ pub fn window(height: usize, width: usize, stride: usize, padding: Padding) -> W
 }
 
 /// Padding of TFLite's SAME for an even or odd kernel at stride 1.
-pub fn same(kernel: usize) -> Padding {
+pub(crate) fn same(kernel: usize) -> Padding {
     let all = kernel - 1;
     Padding {
         top: all / 2,
@@ -312,9 +312,9 @@ fn windowed(from: Shape, window: &Window) -> Shape {
 }
 
 /// One case: a network and inputs for it.
-pub struct Case {
-    pub network: IntegerNetwork,
-    pub inputs: Vec<Array3<u8>>,
+pub(crate) struct Case {
+    pub(crate) network: IntegerNetwork,
+    pub(crate) inputs: Vec<Array3<u8>>,
 }
 
 fn shape(height: usize, width: usize, channels: usize) -> Shape {
@@ -326,7 +326,7 @@ fn shape(height: usize, width: usize, channels: usize) -> Shape {
 }
 
 /// Every kind of layer on its own, then chains with residual additions.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut seed = 1;
     let mut finish = |mut builder: Builder| {

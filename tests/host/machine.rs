@@ -21,7 +21,7 @@ fn architecture(columns: usize, quads: usize) -> Architecture {
         drain_ways: 1,
         activation_words: 4096,
         plane_words: 2560,
-        record_count: 128,
+        record_count: 48,
         descriptor_count: 16,
     };
     architecture.check().expect("valid");
