@@ -14,6 +14,7 @@ mod calibration;
 mod emit;
 mod execution;
 pub mod filter;
+mod fisher;
 mod linear;
 pub mod range;
 mod rounding;
@@ -193,7 +194,7 @@ pub fn quantize(
 ) -> Result<(IntegerNetwork, Report), QuantError> {
     check(network, calibration, options)?;
     let found = calibration::calibrate(network, calibration, options)?;
-    let losses = sensitivity::measure(network, &found.moments, options);
+    let losses = sensitivity::measure(network, calibration, &found.moments, options)?;
     let plan = sensitivity::plan(&losses, options)?;
     let rounded =
         rounding::round_network(network, calibration, &found.affine, &plan.bits, options)?;

@@ -1,9 +1,10 @@
 //! What each filter loses at each width, and the widths chosen from it.
 
-use ndarray::s;
+use ndarray::{Array3, s};
 use rayon::prelude::*;
 
 use super::allocate::{self, Unit, WIDTHS};
+use super::fisher;
 use super::rounding::filter_rows;
 use super::statistics::Moments;
 use super::{Allocation, Options, QuantError};
@@ -15,6 +16,9 @@ use crate::model::float::{FloatNetwork, FloatOp};
 pub enum Weighting {
     /// Output variance that the rounding adds, as a part of the layer's output variance.
     Energy,
+    /// Loss of the network's output distribution (Kullback-Leibler divergence to second order): added
+    /// variance times the Fisher information of each filter's output.
+    Fisher,
 }
 
 /// Losses of one convolution's filters.
@@ -26,6 +30,8 @@ pub(crate) struct LayerLoss {
     error: Vec<[f64; WIDTHS]>,
     /// Variance of the layer's output, summed over filters.
     energy: f64,
+    /// Loss per unit of added variance, a filter.
+    weight: Vec<f64>,
 }
 
 impl LayerLoss {
@@ -60,14 +66,20 @@ impl LayerLoss {
 /// The losses of every convolution after rounding as `options` has it; `None` for other layers.
 pub(crate) fn measure(
     network: &FloatNetwork,
+    images: &[Array3<f32>],
     moments: &[Vec<Moments>],
     options: &Options,
-) -> Vec<Option<LayerLoss>> {
-    network
+) -> Result<Vec<Option<LayerLoss>>, QuantError> {
+    let information = match options.weighting {
+        Weighting::Energy => None,
+        Weighting::Fisher => Some(fisher::measure(network, images)?),
+    };
+    let losses = network
         .layers
         .iter()
         .zip(moments)
-        .map(|(layer, moments)| {
+        .enumerate()
+        .map(|(index, (layer, moments))| {
             let FloatOp::Convolution { weights, .. } = &layer.op else {
                 return None;
             };
@@ -96,17 +108,23 @@ pub(crate) fn measure(
                 })
                 .collect();
             let shape = network.tensors[layer.output].shape;
+            let energy: f64 = moments
+                .iter()
+                .map(|moments| moments.target_variance.sum())
+                .sum();
             Some(LayerLoss {
                 macs_per_filter: (shape.height * shape.width * rows.ncols()) as u64,
                 weights_per_filter: rows.ncols() as u64,
+                weight: match &information {
+                    Some(information) => information[index].iter().map(|g| 0.5 * g).collect(),
+                    None => vec![if energy > 0.0 { 1.0 / energy } else { 0.0 }; error.len()],
+                },
                 error,
-                energy: moments
-                    .iter()
-                    .map(|moments| moments.target_variance.sum())
-                    .sum(),
+                energy,
             })
         })
-        .collect()
+        .collect();
+    Ok(losses)
 }
 
 /// Widths of all filters.

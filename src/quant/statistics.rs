@@ -60,6 +60,33 @@ impl Patches {
             }
         }
     }
+
+    /// The converse of gathering: adds `values`, in the order of the weights, to the inputs of one
+    /// output pixel.
+    pub(crate) fn scatter(
+        &self,
+        values: &[f32],
+        pixel: (usize, usize),
+        channel: usize,
+        image: &mut Array3<f32>,
+    ) {
+        let (height, width, _) = image.dim();
+        let padding = self.window.padding;
+        for (place, values) in values.chunks_exact(self.inputs).enumerate() {
+            let (row, column) = (place / self.kernel.1, place % self.kernel.1);
+            let y = (pixel.0 * self.window.stride_height + row).checked_sub(padding.top);
+            let x = (pixel.1 * self.window.stride_width + column).checked_sub(padding.left);
+            if let (Some(y), Some(x)) = (y, x)
+                && y < height
+                && x < width
+            {
+                let to = image.slice_mut(s![y, x, channel..channel + self.inputs]);
+                to.into_iter()
+                    .zip(values)
+                    .for_each(|(to, from)| *to += from);
+            }
+        }
+    }
 }
 
 /// Moments of the inputs of filters that share them, and of those filters' targets.

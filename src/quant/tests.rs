@@ -55,7 +55,7 @@ fn convolution(
 }
 
 /// Two branches, an addition, depthwise, pooling and a classifier: every operation once.
-fn network() -> FloatNetwork {
+pub(super) fn network() -> FloatNetwork {
     use ConvolutionKind::{Dense, Depthwise, FullyConnected};
     let mut noise = Noise(1);
     let mut tensors = Vec::new();
@@ -132,7 +132,7 @@ fn network() -> FloatNetwork {
     }
 }
 
-fn images(count: usize) -> Vec<Array3<f32>> {
+pub(super) fn images(count: usize) -> Vec<Array3<f32>> {
     let mut noise = Noise(2);
     (0..count)
         .map(|_| {
