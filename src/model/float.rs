@@ -187,3 +187,22 @@ pub struct FloatNetwork {
     /// Bytes to real input.
     pub input_transform: InputTransform,
 }
+
+impl FloatNetwork {
+    /// Multiply-accumulates of one layer for one image, those on padding included; 0 for layers that are
+    /// not convolutions.
+    #[must_use]
+    pub fn layer_macs(&self, layer: &FloatLayer) -> u64 {
+        let FloatOp::Convolution { weights, .. } = &layer.op else {
+            return 0;
+        };
+        let output = self.tensors[layer.output].shape;
+        u64::try_from(output.height * output.width * weights.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Multiply-accumulates of all layers for one image.
+    #[must_use]
+    pub fn macs(&self) -> u64 {
+        self.layers.iter().map(|layer| self.layer_macs(layer)).sum()
+    }
+}

@@ -5,5 +5,6 @@
 
 pub mod float;
 pub mod integer;
+pub mod load;
 pub mod tflite;
 pub mod unsupported;

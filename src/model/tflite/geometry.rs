@@ -1,8 +1,10 @@
-//! Shapes of activations and extents of sliding windows.
+//! Shapes of activations, extents of sliding windows, layout and scales of weights.
+
+use ndarray::Array4;
 
 use super::file::FileTensor;
-use super::refusal::{Taken, invalid};
-use crate::model::float::{Padding, Shape, Window};
+use super::refusal::{Taken, invalid, unsupported};
+use crate::model::float::{ConvolutionKind, Padding, Shape, Window};
 
 /// Most elements of an activation, or weights of a whole network.
 pub(super) const ELEMENTS_MAX: usize = 1 << 28;
@@ -104,4 +106,68 @@ pub(super) fn window(
         padding,
     };
     Ok((window, rows, columns))
+}
+
+/// Weights in the file's order as `[out, row, column, in]`: depthwise ones lie as `[row, column, out]`.
+pub(super) fn arrange<T: Clone>(
+    values: Vec<T>,
+    kind: ConvolutionKind,
+    shape: [usize; 4],
+) -> Taken<Array4<T>> {
+    let [filters, rows, columns, inputs] = shape;
+    let file_shape = if kind == ConvolutionKind::Depthwise {
+        (1, rows, columns, filters)
+    } else {
+        shape.into()
+    };
+    debug_assert!(kind != ConvolutionKind::Depthwise || inputs == 1);
+    let Ok(array) = Array4::from_shape_vec(file_shape, values) else {
+        return invalid("weights do not fill their shape");
+    };
+    if kind == ConvolutionKind::Depthwise {
+        return Ok(array
+            .permuted_axes([3, 1, 2, 0])
+            .as_standard_layout()
+            .into_owned());
+    }
+    Ok(array)
+}
+
+/// One scale a filter; a single scale stands for all.
+pub(super) fn weight_scales(
+    view: &FileTensor<'_>,
+    kind: ConvolutionKind,
+    filters: usize,
+) -> Taken<Vec<f32>> {
+    if let Some(exotic) = view.exotic {
+        return unsupported(format!("{} has {exotic}", view.describe()));
+    }
+    if view.zero_point.iter().any(|zero_point| *zero_point != 0) {
+        return unsupported(format!("{} has a zero point other than 0", view.describe()));
+    }
+    if view
+        .scale
+        .iter()
+        .any(|scale| !(scale.is_finite() && *scale >= 0.0))
+    {
+        return invalid(format!(
+            "{} has a scale that is not a positive number",
+            view.describe()
+        ));
+    }
+    let dimension = if kind == ConvolutionKind::Depthwise {
+        3
+    } else {
+        0
+    };
+    match view.scale.len() {
+        0 => unsupported(format!("{} is not quantized", view.describe())),
+        1 => Ok(vec![view.scale[0]; filters]),
+        n if n == filters && view.quantized_dimension == dimension => Ok(view.scale.clone()),
+        n => unsupported(format!(
+            "{} has {n} scales along dimension {}; one, or {filters} along dimension {dimension} are taken",
+            view.describe(),
+            view.quantized_dimension
+        )),
+    }
 }

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array4};
 
 use super::error::TfliteError;
 use super::file::{File, FileTensor};
-use super::geometry::{ELEMENTS_MAX, image_shape};
+use super::geometry::{ELEMENTS_MAX, arrange, image_shape, weight_scales};
 use super::operators::{Activation, element, element_name};
 use super::plan::{Step, StepOp};
 use super::record::NetworkRecord;
@@ -364,7 +364,7 @@ impl Lowering<'_, '_> {
                 return unsupported("PAD before it changes the scale or the zero point");
             }
         }
-        let weight_scale = self.weight_scales(weights, kind, weights_shape[0])?;
+        let weight_scale = weight_scales(view, kind, weights_shape[0])?;
         let multiplier = scaling::convolution(
             kind,
             from.scale,
@@ -390,47 +390,6 @@ impl Lowering<'_, '_> {
             clamp_low,
             clamp_high,
         })))
-    }
-
-    /// One scale a filter; a single scale stands for all.
-    fn weight_scales(
-        &self,
-        weights: usize,
-        kind: ConvolutionKind,
-        filters: usize,
-    ) -> Taken<Vec<f32>> {
-        let view = self.view(weights);
-        if let Some(exotic) = view.exotic {
-            return unsupported(format!("{} has {exotic}", view.describe()));
-        }
-        if view.zero_point.iter().any(|zero_point| *zero_point != 0) {
-            return unsupported(format!("{} has a zero point other than 0", view.describe()));
-        }
-        if view
-            .scale
-            .iter()
-            .any(|scale| !(scale.is_finite() && *scale >= 0.0))
-        {
-            return invalid(format!(
-                "{} has a scale that is not a positive number",
-                view.describe()
-            ));
-        }
-        let dimension = if kind == ConvolutionKind::Depthwise {
-            3
-        } else {
-            0
-        };
-        match view.scale.len() {
-            0 => unsupported(format!("{} is not quantized", view.describe())),
-            1 => Ok(vec![view.scale[0]; filters]),
-            n if n == filters && view.quantized_dimension == dimension => Ok(view.scale.clone()),
-            n => unsupported(format!(
-                "{} has {n} scales along dimension {}; one, or {filters} along dimension {dimension} are taken",
-                view.describe(),
-                view.quantized_dimension
-            )),
-        }
     }
 
     fn weights(
@@ -478,29 +437,4 @@ impl Lowering<'_, '_> {
             .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect())
     }
-}
-
-/// Weights in the file's order as `[out, row, column, in]`: depthwise ones lie as `[row, column, out]`.
-pub(super) fn arrange<T: Clone>(
-    values: Vec<T>,
-    kind: ConvolutionKind,
-    shape: [usize; 4],
-) -> Taken<Array4<T>> {
-    let [filters, rows, columns, inputs] = shape;
-    let file_shape = if kind == ConvolutionKind::Depthwise {
-        (1, rows, columns, filters)
-    } else {
-        shape.into()
-    };
-    debug_assert!(kind != ConvolutionKind::Depthwise || inputs == 1);
-    let Ok(array) = Array4::from_shape_vec(file_shape, values) else {
-        return invalid("weights do not fill their shape");
-    };
-    if kind == ConvolutionKind::Depthwise {
-        return Ok(array
-            .permuted_axes([3, 1, 2, 0])
-            .as_standard_layout()
-            .into_owned());
-    }
-    Ok(array)
 }

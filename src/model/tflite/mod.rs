@@ -10,6 +10,7 @@
 
 mod error;
 mod file;
+mod float;
 mod geometry;
 mod integer;
 mod operators;
@@ -25,8 +26,37 @@ mod schema;
 
 pub use error::TfliteError;
 
+use super::float::FloatNetwork;
 use super::integer::IntegerNetwork;
+use super::load::Model;
 use super::unsupported::UnsupportedReport;
+
+/// Reads a file as what it is: integer if any of its activations is quantized, else float.
+///
+/// # Errors
+/// [`TfliteError`]: a damaged file, or the report of all operators that are not taken.
+pub fn read(bytes: &[u8], name: &str) -> Result<Model, TfliteError> {
+    let file = file::File::parse(bytes)?;
+    let mut report = UnsupportedReport::default();
+    let steps = plan::plan(&file, &mut report)?;
+    if plan::is_quantized(&file) {
+        integer::lower(&file, &steps, name, &mut report).map(Model::Integer)
+    } else {
+        float::lower(&file, &steps, name, &mut report).map(Model::Float)
+    }
+}
+
+/// Reads a float file. Clamps behind convolutions and additions, and constant factors and summands behind
+/// convolutions, are folded into them.
+///
+/// # Errors
+/// [`TfliteError`]: a damaged file, or the report of all operators that are not taken.
+pub fn read_float(bytes: &[u8], name: &str) -> Result<FloatNetwork, TfliteError> {
+    let file = file::File::parse(bytes)?;
+    let mut report = UnsupportedReport::default();
+    let steps = plan::plan(&file, &mut report)?;
+    float::lower(&file, &steps, name, &mut report)
+}
 
 /// Reads a quantized file. Activations' bytes are `u = q + 128`; multipliers are those that TFLite's kernels
 /// derive; rounding is `double` unless a record of ours says otherwise; a filter's width is the smallest

@@ -206,6 +206,7 @@ pub(super) mod element {
     pub(crate) const FLOAT32: i8 = 0;
     pub(crate) const INT32: i8 = 2;
     pub(crate) const UINT8: i8 = 3;
+    pub(crate) const INT16: i8 = 7;
     pub(crate) const INT8: i8 = 9;
 }
 

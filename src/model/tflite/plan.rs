@@ -97,6 +97,24 @@ pub(super) fn plan(
     Ok(steps)
 }
 
+/// Whether any activation that an operator reads or writes holds quantized values.
+pub(super) fn is_quantized(file: &File<'_>) -> bool {
+    let ends = |operator: &FileOperator| {
+        let inputs = operator.inputs.iter().flatten().copied();
+        inputs
+            .chain(operator.outputs.iter().copied())
+            .collect::<Vec<_>>()
+    };
+    file.operators.iter().flat_map(ends).any(|tensor| {
+        let view = &file.tensors[tensor];
+        view.data.is_none()
+            && matches!(
+                view.element,
+                element::INT8 | element::UINT8 | element::INT16
+            )
+    })
+}
+
 /// Every activation is written once, before it is read.
 fn check_order(file: &File<'_>) -> Result<(), TfliteError> {
     let mut written = vec![false; file.tensors.len()];
@@ -245,7 +263,7 @@ impl Planner<'_, '_> {
             ));
         }
         let data = view.data.unwrap_or_default();
-        if data.len() > 64 || data.len() % 4 != 0 {
+        if data.len() > 64 || !data.len().is_multiple_of(4) {
             return invalid(format!("{what} has {} bytes", data.len()));
         }
         Ok(data

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::model::float::{ConvolutionKind, Shape};
+use crate::model::float::{ConvolutionKind, FloatLayer, FloatOp, Shape};
 use crate::model::integer::{IntegerConvolution, IntegerOp, Rounding};
 
 /// A file of the data folder, or `None` (said by name) where the folder is absent.
@@ -168,4 +168,90 @@ fn damage_is_named() {
         .expect_err("truncated")
         .to_string();
     assert!(text.starts_with("damaged FlatBuffer at "), "{text}");
+}
+
+#[test]
+fn float_networks_have_the_sizes_of_their_int8_twins() {
+    // File, layers, weights, MACs, input.
+    let cases = [
+        (
+            "mlperf-tiny/pretrainedResnet.tflite",
+            16,
+            77_360,
+            12_501_632,
+            [32, 32, 3],
+        ),
+        (
+            "mlperf-tiny/kws_ref_model_float32.tflite",
+            13,
+            22_016,
+            2_656_768,
+            [49, 10, 1],
+        ),
+        (
+            "mlperf-tiny/vww_96_float.tflite",
+            31,
+            208_112,
+            7_489_664,
+            [96, 96, 3],
+        ),
+        (
+            "mlperf-tiny/ad01_fp32.tflite",
+            10,
+            264_192,
+            264_192,
+            [1, 1, 640],
+        ),
+        (
+            "imagenet-models/mobilenet_v1_0.25_224_float.tflite",
+            31,
+            463_856,
+            41_030_528,
+            [224, 224, 3],
+        ),
+    ];
+    for (file, layers, weights, macs, [height, width, channels]) in cases {
+        let Some(bytes) = data(file) else { return };
+        let Model::Float(network) = read(&bytes, file).unwrap_or_else(|e| panic!("{file}: {e}"))
+        else {
+            panic!("{file}")
+        };
+        assert_eq!(network.layers.len(), layers, "{file}");
+        let count = |layer: &FloatLayer| match &layer.op {
+            FloatOp::Convolution { weights, bias, .. } => {
+                assert_eq!(bias.len(), weights.dim().0);
+                weights.len()
+            }
+            _ => 0,
+        };
+        assert_eq!(
+            network.layers.iter().map(count).sum::<usize>(),
+            weights,
+            "{file}: weights"
+        );
+        assert_eq!(network.macs(), macs, "{file}: MACs");
+        assert_eq!(
+            network.tensors[network.input].shape,
+            Shape {
+                height,
+                width,
+                channels
+            }
+        );
+    }
+}
+
+#[test]
+fn a_float_network_is_not_read_as_integers() {
+    let Some(bytes) = data("mlperf-tiny/pretrainedResnet.tflite") else {
+        return;
+    };
+    let Err(TfliteError::Unsupported(report)) = read_integer(&bytes, "x") else {
+        panic!("read")
+    };
+    assert_eq!(report.entries.len(), 16, "{report}");
+    assert_eq!(
+        report.entries[0].reason,
+        "FLOAT32 input with FLOAT32 weights; INT8 with INT8 is taken"
+    );
 }
