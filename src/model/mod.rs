@@ -4,7 +4,9 @@
 //! vector is `[1, 1, channels]`. Weights are `[out, row, column, in]`.
 
 pub mod float;
+pub mod input;
 pub mod integer;
 pub mod load;
+pub mod onnx;
 pub mod tflite;
 pub mod unsupported;

@@ -1,0 +1,639 @@
+//! Lowers the operators of a file to the layers of a float network, noting quantization parameters on the way.
+
+mod convolution;
+mod elementwise;
+mod pool;
+mod quantize;
+mod shape;
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use ndarray::{Array1, Array4};
+
+use super::Error;
+use super::constant::{Constant, elements};
+use super::fold::{self, fold, is_foldable};
+use super::graph::Node;
+use super::schema::{GraphProto, ModelProto, ValueInfoProto};
+use super::value::{Activation, Axis, Value, View};
+use crate::model::float::{
+    Clamp, ConvolutionKind, FloatLayer, FloatNetwork, FloatOp, FloatTensor, InputTransform,
+    Padding, Shape, TensorId, Window,
+};
+use crate::model::unsupported::UnsupportedReport;
+
+/// Elements of one activation, at most.
+const ACTIVATION_ELEMENTS_MAX: usize = 1 << 27;
+/// Weights that the reader makes itself (selections, identities), at most, over the whole file.
+const SYNTHETIC_WEIGHTS_MAX: usize = 1 << 25;
+/// Images in a declared batch, at most.
+const BATCH_MAX: usize = 1 << 16;
+
+/// Step and zero point that the file gives an activation, as bytes 0..=255.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ActivationQuantization {
+    /// Real value of one step.
+    pub(super) scale: f32,
+    /// Byte of 0.0.
+    pub(super) zero_point: i32,
+}
+
+/// Steps that the file gives a layer's weights, and its bias in integers.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WeightQuantization {
+    /// Real value of one step, a filter.
+    pub(super) scale: Vec<f32>,
+    /// The bias, with the real value of one step where the file states it, a filter.
+    pub(super) bias: Option<(Vec<i64>, Option<Vec<f32>>)>,
+}
+
+/// A file as layers.
+#[derive(Debug)]
+pub(super) struct Imported {
+    /// The network; its `input` and `output` are the first ones.
+    pub(super) network: FloatNetwork,
+    /// Inputs in file order.
+    pub(super) inputs: Vec<Activation>,
+    /// Output.
+    pub(super) output: Activation,
+    /// A tensor's quantization, where the file gives one.
+    pub(super) activations: Vec<Option<ActivationQuantization>>,
+    /// A layer's quantized weights, by its name.
+    pub(super) weights: HashMap<String, WeightQuantization>,
+}
+
+/// Lowers a file's graph.
+pub(super) fn import(model: &ModelProto, name: &str) -> Result<Imported, Error> {
+    let graph = model.graph.as_ref().ok_or(Error::NoGraph)?;
+    let mut importer = Importer::new(model, graph);
+    let inputs = importer.read_inputs()?;
+    for (index, proto) in graph.node.iter().enumerate() {
+        importer.read_node(&Node { index, proto });
+    }
+    if !importer.report.is_empty() {
+        return Err(Error::Unsupported(importer.report));
+    }
+    importer.finish(name, inputs)
+}
+
+/// Operators that [`Importer::lower`] knows for activations.
+const LOWERED: [&str; 36] = [
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Clip",
+    "Concat",
+    "Conv",
+    "DequantizeLinear",
+    "Div",
+    "Dropout",
+    "Flatten",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "Identity",
+    "LeakyRelu",
+    "MatMul",
+    "MaxPool",
+    "Mul",
+    "Neg",
+    "PRelu",
+    "Pad",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
+    "ReduceMean",
+    "Relu",
+    "Reshape",
+    "Shape",
+    "Slice",
+    "Softmax",
+    "Squeeze",
+    "Sub",
+    "Sum",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// Operators of ONNX Runtime's own domain.
+const LOWERED_MICROSOFT: [&str; 6] = [
+    "QGemm",
+    "QLinearAdd",
+    "QLinearAveragePool",
+    "QLinearGlobalAveragePool",
+    "QuantizeLinear",
+    "DequantizeLinear",
+];
+
+struct Importer<'m> {
+    graph: &'m GraphProto,
+    /// Version of ONNX's own operators.
+    version: i64,
+    values: HashMap<&'m str, Value>,
+    readers: HashMap<&'m str, Vec<&'m str>>,
+    tensors: Vec<FloatTensor>,
+    layers: Vec<FloatLayer>,
+    names: HashSet<String>,
+    activations: Vec<Option<ActivationQuantization>>,
+    weights: HashMap<String, WeightQuantization>,
+    report: UnsupportedReport,
+    batch: usize,
+    weights_left: usize,
+    folded_left: usize,
+}
+
+impl<'m> Importer<'m> {
+    fn new(model: &'m ModelProto, graph: &'m GraphProto) -> Self {
+        let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+        let mut readers: HashMap<&str, Vec<&str>> = HashMap::new();
+        for node in &graph.node {
+            for input in &node.input {
+                readers.entry(input).or_default().push(&node.op_type);
+            }
+        }
+        Self {
+            graph,
+            version: model
+                .opset_import
+                .iter()
+                .find(|set| own(&set.domain))
+                .map_or(1, |set| set.version),
+            values: HashMap::new(),
+            readers,
+            tensors: vec![],
+            layers: vec![],
+            names: HashSet::new(),
+            activations: vec![],
+            weights: HashMap::new(),
+            report: UnsupportedReport::default(),
+            batch: 1,
+            weights_left: SYNTHETIC_WEIGHTS_MAX,
+            folded_left: SYNTHETIC_WEIGHTS_MAX,
+        }
+    }
+
+    /// Decodes constants and makes a tensor of every input that is none.
+    fn read_inputs(&mut self) -> Result<Vec<Activation>, Error> {
+        for tensor in &self.graph.initializer {
+            let constant = Constant::decode(tensor).map_err(Error::Constant)?;
+            self.values
+                .insert(&tensor.name, Value::Constant(Rc::new(constant)));
+        }
+        let mut inputs = Vec::new();
+        for info in &self.graph.input {
+            if self.values.contains_key(info.name.as_str()) {
+                continue;
+            }
+            let input = self.input(info).map_err(|reason| Error::Port {
+                name: info.name.clone(),
+                reason,
+            })?;
+            self.values
+                .insert(&info.name, Value::Activation(input.clone()));
+            inputs.push(input);
+        }
+        Ok(inputs)
+    }
+
+    fn input(&mut self, info: &'m ValueInfoProto) -> Result<Activation, String> {
+        use super::schema::dimension_proto::Value as Size;
+        let shape = info
+            .r#type
+            .as_ref()
+            .and_then(|kind| kind.tensor_type.as_ref())
+            .and_then(|t| t.shape.as_ref());
+        let dims = &shape.ok_or("has no shape")?.dim;
+        let mut sizes = Vec::with_capacity(dims.len());
+        for (index, dim) in dims.iter().enumerate() {
+            sizes.push(match dim.value {
+                Some(Size::DimValue(size)) if size > 0 => {
+                    usize::try_from(size).map_err(|_| "is too large")?
+                }
+                _ if index == 0 && dims.len() > 1 => 1,
+                _ => {
+                    return Err(format!(
+                        "has no fixed size along dimension {index}; fix it when exporting"
+                    ));
+                }
+            });
+        }
+        let feeds_transpose = self.readers.get(info.name.as_str()).is_some_and(|readers| {
+            !readers.is_empty() && readers.iter().all(|operator| *operator == "Transpose")
+        });
+        let axes: &[&[Axis]] = match sizes.len() {
+            1 => &[&[Axis::Channel]],
+            2 => &[&[Axis::Batch], &[Axis::Channel]],
+            3 => &[&[Axis::Batch], &[Axis::Channel], &[Axis::Column]],
+            4 if feeds_transpose => &[
+                &[Axis::Batch],
+                &[Axis::Row],
+                &[Axis::Column],
+                &[Axis::Channel],
+            ],
+            4 => &super::value::IMAGE,
+            rank => return Err(format!("has {rank} dimensions, expected 1 to 4")),
+        };
+        let size = |axis| {
+            axes.iter()
+                .position(|group| *group == [axis])
+                .map_or(1, |index| sizes[index])
+        };
+        let batch = size(Axis::Batch);
+        if batch > BATCH_MAX {
+            return Err(format!("is a batch of {batch}"));
+        }
+        if self.tensors.is_empty() {
+            self.batch = batch;
+        } else if self.batch != batch {
+            return Err("has another batch size than the first input".to_owned());
+        }
+        let shape = Shape {
+            height: size(Axis::Row),
+            width: size(Axis::Column),
+            channels: size(Axis::Channel),
+        };
+        let tensor = self.tensor(&info.name, shape)?;
+        Ok(Activation::new(tensor, shape, batch, axes))
+    }
+
+    /// Adds a tensor.
+    fn tensor(&mut self, name: &str, shape: Shape) -> Result<TensorId, String> {
+        match elements(&[shape.height, shape.width, shape.channels]) {
+            Some(1..=ACTIVATION_ELEMENTS_MAX) => {}
+            _ => {
+                return Err(format!(
+                    "an activation of {} x {} x {}",
+                    shape.height, shape.width, shape.channels
+                ));
+            }
+        }
+        self.tensors.push(FloatTensor {
+            name: name.to_owned(),
+            shape,
+        });
+        self.activations.push(None);
+        Ok(self.tensors.len() - 1)
+    }
+
+    fn read_node(&mut self, node: &Node<'m>) {
+        let result = match self.lower(node) {
+            Ok(value) => value,
+            Err(reason) => {
+                self.report
+                    .push(node.operator(), node.index, node.label(), reason);
+                Value::Unknown
+            }
+        };
+        for name in node.proto.output.iter().skip(1) {
+            self.values.insert(name, Value::Unknown);
+        }
+        if let Some(name) = node.proto.output.first() {
+            self.values.insert(name, result);
+        }
+    }
+
+    /// The first output of an operator.
+    fn lower(&mut self, node: &Node<'m>) -> Result<Value, String> {
+        let operator = node.proto.op_type.as_str();
+        let known = match node.proto.domain.as_str() {
+            "" | "ai.onnx" => LOWERED.contains(&operator) || is_foldable(operator),
+            "com.microsoft" => LOWERED_MICROSOFT.contains(&operator),
+            _ => false,
+        };
+        if !known {
+            return Err("has no counterpart in the processor".to_owned());
+        }
+        if node
+            .proto
+            .output
+            .iter()
+            .skip(1)
+            .any(|name| self.readers.contains_key(name.as_str()))
+        {
+            return Err("only the first output can be used".to_owned());
+        }
+        let mut constants = Vec::with_capacity(node.proto.input.len());
+        let mut all_constant = true;
+        for index in 0..node.proto.input.len() {
+            constants.push(match self.optional(node, index)? {
+                None => None,
+                Some(Value::Constant(constant)) => Some(constant.clone()),
+                // Reported where it arose.
+                Some(Value::Unknown) => return Ok(Value::Unknown),
+                Some(Value::Activation(_)) => {
+                    all_constant = false;
+                    None
+                }
+            });
+        }
+        let constants: Vec<Option<&Constant>> = constants.iter().map(Option::as_deref).collect();
+        if all_constant && is_foldable(operator) {
+            let constant = fold(node, &constants)?;
+            self.folded_left = self
+                .folded_left
+                .checked_sub(constant.len())
+                .ok_or("the computed constants are too large")?;
+            return Ok(Value::Constant(Rc::new(constant)));
+        }
+        self.dispatch(node, &constants)
+    }
+
+    fn dispatch(
+        &mut self,
+        node: &Node<'m>,
+        constants: &[Option<&Constant>],
+    ) -> Result<Value, String> {
+        match node.proto.op_type.as_str() {
+            "Conv" => self.convolution(node),
+            "Gemm" => self.gemm(node),
+            "MatMul" => self.matrix_product(node),
+            "QLinearConv" => self.quantized_convolution(node),
+            "QLinearMatMul" => self.quantized_matrix_product(node),
+            "QGemm" => self.quantized_gemm(node),
+            "QLinearAdd" => self.quantized_add(node),
+            "QLinearAveragePool" | "QLinearGlobalAveragePool" => self.quantized_pool(node),
+            "QuantizeLinear" => self.quantize(node),
+            "DequantizeLinear" => self.dequantize(node),
+            "BatchNormalization" => self.batch_normalization(node),
+            "Add" | "Sub" | "Mul" | "Div" | "Sum" => self.arithmetic(node),
+            "Neg" => self.negative(node),
+            "Relu" | "Clip" => self.clamp(node),
+            "LeakyRelu" | "PRelu" => self.leaky(node),
+            "Softmax" => self.softmax(node),
+            "MaxPool" | "AveragePool" => self.pool(node),
+            "GlobalMaxPool" | "GlobalAveragePool" => self.global_pool(node),
+            "ReduceMean" => self.reduce_mean(node, constants),
+            "Identity" | "Dropout" | "Cast" => Ok(Value::Activation(self.activation(node, 0)?)),
+            "Shape" => self.shape(node),
+            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node, constants),
+            "Transpose" => self.transpose(node),
+            "Slice" => self.slice(node, constants),
+            "Pad" => self.pad(node, constants),
+            "Concat" => self.concat(node),
+            _ => Err("is supported on constants only".to_owned()),
+        }
+    }
+
+    /// The value of an input; `None` where it is left out.
+    fn optional(&self, node: &Node<'m>, index: usize) -> Result<Option<&Value>, String> {
+        let Some(name) = node.input(index) else {
+            return Ok(None);
+        };
+        self.values
+            .get(name)
+            .map(Some)
+            .ok_or_else(|| format!("reads '{name}', which nothing has written before"))
+    }
+
+    /// An input that has to be an activation.
+    fn activation(&self, node: &Node<'m>, index: usize) -> Result<Activation, String> {
+        match self.optional(node, index)? {
+            Some(Value::Activation(activation)) => Ok(activation.clone()),
+            Some(_) => Err(format!(
+                "input {index} is a constant, expected an activation"
+            )),
+            None => Err(format!("input {index} is missing")),
+        }
+    }
+
+    /// An input that has to be constant; `None` where it is left out.
+    fn optional_constant(
+        &self,
+        node: &Node<'m>,
+        index: usize,
+    ) -> Result<Option<Rc<Constant>>, String> {
+        match self.optional(node, index)? {
+            Some(Value::Constant(constant)) => Ok(Some(constant.clone())),
+            Some(_) => Err(format!("input {index} is computed, expected a constant")),
+            None => Ok(None),
+        }
+    }
+
+    fn constant(&self, node: &Node<'m>, index: usize) -> Result<Rc<Constant>, String> {
+        self.optional_constant(node, index)?
+            .ok_or_else(|| format!("input {index} is missing"))
+    }
+
+    /// Adds a layer and its output; `suffix` tells several layers of one operator apart.
+    fn emit(
+        &mut self,
+        label: &str,
+        suffix: &str,
+        op: FloatOp,
+        inputs: &[TensorId],
+        shape: Shape,
+    ) -> Result<TensorId, String> {
+        let name = self.unique(&format!("{label}{suffix}"));
+        self.emit_named(name, suffix, label, op, inputs, shape)
+    }
+
+    fn emit_named(
+        &mut self,
+        name: String,
+        suffix: &str,
+        tensor: &str,
+        op: FloatOp,
+        inputs: &[TensorId],
+        shape: Shape,
+    ) -> Result<TensorId, String> {
+        let output = self.tensor(&format!("{tensor}{suffix}"), shape)?;
+        self.layers.push(FloatLayer {
+            name,
+            op,
+            inputs: inputs.to_vec(),
+            output,
+        });
+        Ok(output)
+    }
+
+    /// A layer named after the operator and a tensor named after its first output.
+    fn emit_node(
+        &mut self,
+        node: &Node<'m>,
+        op: FloatOp,
+        inputs: &[TensorId],
+        shape: Shape,
+    ) -> Result<TensorId, String> {
+        let name = self.unique(node.label());
+        self.emit_named(name, "", node.output(), op, inputs, shape)
+    }
+
+    fn unique(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        let mut count = 1;
+        while !self.names.insert(name.clone()) {
+            count += 1;
+            name = format!("{wanted}_{count}");
+        }
+        name
+    }
+
+    /// Takes weights that the reader makes itself from the file's allowance.
+    fn allow_weights(&mut self, dims: &[usize]) -> Result<(), String> {
+        let count = elements(dims).ok_or("too many weights")?;
+        self.weights_left = self
+            .weights_left
+            .checked_sub(count)
+            .ok_or("too many weights")?;
+        Ok(())
+    }
+
+    /// An input that has to be an activation, as a whole tensor.
+    fn whole(&mut self, node: &Node<'m>, index: usize) -> Result<Activation, String> {
+        self.activation(node, index)?;
+        self.materialize(node.input(index).unwrap_or_default())
+    }
+
+    /// An activation as a whole tensor: what its view picks is computed by a layer of its own, once for all
+    /// readers.
+    fn materialize(&mut self, name: &'m str) -> Result<Activation, String> {
+        let (mut activation, padding) = self.select(name)?;
+        if padding != Padding::default() {
+            let window = Window {
+                padding,
+                ..pointwise(1, 1)
+            };
+            let channels = activation.shape.channels;
+            let op = self.per_channel(
+                window,
+                vec![1.0; channels],
+                vec![0.0; channels],
+                Clamp::NONE,
+            )?;
+            let shape = View {
+                padding,
+                ..View::whole()
+            }
+            .shape(activation.shape);
+            let tensor = self.emit(name, "", op, &[activation.tensor], shape)?;
+            activation = Activation::image(tensor, shape, self.batch);
+            self.values
+                .insert(name, Value::Activation(activation.clone()));
+        }
+        Ok(activation)
+    }
+
+    /// As [`Self::materialize`], but zeros around the image are left for the layer that reads it.
+    fn select(&mut self, name: &'m str) -> Result<(Activation, Padding), String> {
+        let Some(Value::Activation(activation)) = self.values.get(name).cloned() else {
+            return Err(format!("'{name}' is no activation"));
+        };
+        if activation.view == View::whole() {
+            return Ok((activation, Padding::default()));
+        }
+        let padding = activation.view.padding;
+        let inner = self.tensors[activation.tensor].shape;
+        if !activation.view.selects() {
+            return Ok((
+                Activation::image(activation.tensor, inner, self.batch),
+                padding,
+            ));
+        }
+        let view = View {
+            padding: Padding::default(),
+            ..activation.view.clone()
+        };
+        let shape = view.shape(inner);
+        let op = self.selection(&view, inner.channels)?;
+        let tensor = self.emit(name, "", op, &[activation.tensor], shape)?;
+        let padded = Activation {
+            tensor,
+            view: View {
+                padding,
+                ..View::whole()
+            },
+            ..activation
+        };
+        self.values.insert(name, Value::Activation(padded));
+        Ok((Activation::image(tensor, shape, self.batch), padding))
+    }
+
+    /// A strided 1 x 1 convolution that picks pixels and channels: weight 1 where a filter's channel is, else 0.
+    fn selection(&mut self, view: &View, inputs: usize) -> Result<FloatOp, String> {
+        let window = pointwise(view.row_stride, view.column_stride);
+        let Some(channels) = &view.channels else {
+            return self.per_channel(window, vec![1.0; inputs], vec![0.0; inputs], Clamp::NONE);
+        };
+        self.allow_weights(&[channels.len(), inputs])?;
+        let mut weights = Array4::zeros((channels.len(), 1, 1, inputs));
+        for (filter, channel) in channels.iter().enumerate() {
+            if let Some(channel) = channel {
+                weights[[filter, 0, 0, *channel]] = 1.0;
+            }
+        }
+        let bias = Array1::zeros(channels.len());
+        Ok(FloatOp::Convolution {
+            kind: ConvolutionKind::Dense,
+            window,
+            weights,
+            bias,
+            clamp: Clamp::NONE,
+        })
+    }
+
+    /// A depthwise convolution with the same weight over the whole window of a channel.
+    fn per_channel(
+        &mut self,
+        window: Window,
+        scale: Vec<f32>,
+        offset: Vec<f32>,
+        clamp: Clamp,
+    ) -> Result<FloatOp, String> {
+        let dims = [scale.len(), window.kernel_height, window.kernel_width, 1];
+        self.allow_weights(&dims)?;
+        let weights = Array4::from_shape_fn(dims, |(channel, ..)| scale[channel]);
+        Ok(FloatOp::Convolution {
+            kind: ConvolutionKind::Depthwise,
+            window,
+            weights,
+            bias: Array1::from_vec(offset),
+            clamp,
+        })
+    }
+
+    fn finish(mut self, name: &str, inputs: Vec<Activation>) -> Result<Imported, Error> {
+        let [info] = self.graph.output.as_slice() else {
+            return Err(Error::Outputs {
+                count: self.graph.output.len(),
+            });
+        };
+        let port = |reason: String| Error::Port {
+            name: info.name.clone(),
+            reason,
+        };
+        let output = match self.values.get(info.name.as_str()) {
+            Some(Value::Activation(_)) => self.materialize(&info.name).map_err(port)?,
+            Some(_) => return Err(port("is a constant".to_owned())),
+            None => return Err(port("is written by no operator".to_owned())),
+        };
+        let input = inputs.first().ok_or(Error::Inputs { count: 0 })?.tensor;
+        let network = FloatNetwork {
+            name: name.to_owned(),
+            tensors: self.tensors,
+            layers: self.layers,
+            input,
+            output: output.tensor,
+            input_transform: InputTransform::default(),
+        };
+        Ok(Imported {
+            network,
+            inputs,
+            output,
+            activations: self.activations,
+            weights: self.weights,
+        })
+    }
+}
+
+/// Window of one pixel.
+fn pointwise(stride_height: usize, stride_width: usize) -> Window {
+    Window {
+        kernel_height: 1,
+        kernel_width: 1,
+        stride_height,
+        stride_width,
+        padding: Padding::default(),
+    }
+}

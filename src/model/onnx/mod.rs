@@ -1,0 +1,128 @@
+//! ONNX files: float networks, quantized networks (Q/DQ and QLinear operators), and a writer of the latter.
+//!
+//! The messages of the format are generated from `src/model/schema/onnx.proto`.
+
+mod constant;
+mod fold;
+mod graph;
+mod import;
+#[allow(missing_docs, unreachable_pub, clippy::pedantic)]
+mod schema;
+mod simplify;
+mod value;
+
+use prost::Message as _;
+
+use super::float::FloatNetwork;
+use super::unsupported::UnsupportedReport;
+
+pub use value::Axis;
+
+/// Why a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is no ONNX file, or is cut off or damaged.
+    #[error("not an ONNX file, or a damaged one: {0}")]
+    Decode(#[from] prost::DecodeError),
+    /// The file holds no network.
+    #[error("the ONNX file has no graph")]
+    NoGraph,
+    /// A stored constant cannot be used.
+    #[error("{0}")]
+    Constant(String),
+    /// An input or the output cannot be used.
+    #[error("'{name}' {reason}")]
+    Port {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A network of no or several inputs.
+    #[error("the network has {count} inputs, expected 1")]
+    Inputs {
+        /// Inputs that are no constants.
+        count: usize,
+    },
+    /// A network of no or several outputs.
+    #[error("the network has {count} outputs, expected 1; remove the others when exporting")]
+    Outputs {
+        /// Outputs.
+        count: usize,
+    },
+    /// Operators that are not supported, all of them.
+    #[error(transparent)]
+    Unsupported(UnsupportedReport),
+}
+
+/// An input or the output of a network as its file has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Port {
+    /// Index in the network's `tensors`.
+    pub tensor: super::float::TensorId,
+    /// For each of the file's dimensions, the axes it runs over, outermost first; those of size 1 are left out.
+    pub dims: Vec<Vec<Axis>>,
+    /// The file's sizes.
+    pub sizes: Vec<usize>,
+}
+
+/// A float network and how its ports lie in the file: what comparing with another runtime needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FloatImport {
+    /// The network. Its `input` is the first of `inputs`.
+    pub network: FloatNetwork,
+    /// Every input of the file.
+    pub inputs: Vec<Port>,
+    /// The output.
+    pub output: Port,
+}
+
+/// Reads a float network. `BatchNormalization`, activations and arithmetic with constants are folded into the
+/// layers around them, exactly but for rounding; what the file itself does to its input first is returned in
+/// `input_transform`, so that a transform that the user states goes before it (`InputTransform::then`).
+///
+/// Images are turned from ONNX's `[channels, rows, columns]`, and so are weights behind a Flatten. A quantized
+/// file is read as the real numbers it stands for.
+///
+/// # Errors
+/// The file is damaged, has not one input and one output of known shape, or has operators that are not
+/// supported (all are listed).
+pub fn read_float(bytes: &[u8], name: &str) -> Result<FloatNetwork, Error> {
+    let import = import_float(bytes, name)?;
+    match import.inputs.len() {
+        1 => Ok(import.network),
+        count => Err(Error::Inputs { count }),
+    }
+}
+
+/// As [`read_float`], for any number of inputs and with the layout of the file's ports.
+///
+/// # Errors
+/// As [`read_float`].
+pub fn import_float(bytes: &[u8], name: &str) -> Result<FloatImport, Error> {
+    let model = schema::ModelProto::decode(bytes)?;
+    let mut imported = import::import(&model, name)?;
+    simplify::simplify(&mut imported);
+    let port = |activation: &value::Activation| Port {
+        tensor: activation.tensor,
+        dims: activation.dims.clone(),
+        sizes: activation.sizes(),
+    };
+    let inputs = imported.inputs.iter().map(port).collect();
+    Ok(FloatImport {
+        inputs,
+        output: port(&imported.output),
+        network: imported.network,
+    })
+}
+
+/// Decodes a stored tensor (the format of ONNX's test data) as real numbers.
+///
+/// # Errors
+/// The bytes are no tensor, or one of strings or other strange elements.
+pub fn read_tensor(bytes: &[u8]) -> Result<ndarray::ArrayD<f32>, Error> {
+    let tensor = schema::TensorProto::decode(bytes)?;
+    let constant = constant::Constant::decode(&tensor).map_err(Error::Constant)?;
+    ndarray::ArrayD::from_shape_vec(constant.dims.clone(), constant.to_reals())
+        .map_err(|error| Error::Constant(error.to_string()))
+}
