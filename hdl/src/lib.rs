@@ -1,4 +1,10 @@
 //! The processor, emitted as Verilog.
 
+pub mod array;
 pub mod builder;
+pub mod dot;
+mod dot_plain;
+mod dot_table;
+pub mod lane;
 pub mod memory;
+mod row;

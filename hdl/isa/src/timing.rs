@@ -110,8 +110,9 @@ pub fn chunk_cycles(planes_per_chunk: usize) -> usize {
 pub const GRANT_LATENCY: usize = 1;
 
 /// From `accumulator_write` at a row to the first cycle in which a read address there sees the new value.
-/// At most `CHUNK_CYCLES_MIN`.
-pub const ACCUMULATOR_UPDATE_LATENCY: usize = 5;
+pub const ACCUMULATOR_UPDATE_LATENCY: usize = 3;
+
+const _: () = assert!(CHUNK_CYCLES_MIN >= ACCUMULATOR_UPDATE_LATENCY);
 
 /// From the issue of a filter's last plane to the cycle in which no drain read can be granted because the array reads
 /// the filter's accumulator itself.
@@ -131,3 +132,6 @@ pub const DRAINED_TO_PLANE: usize = 1;
 
 /// Cycles from a pooling window to the next, at least: the bytes of a word are requantized one by one.
 pub const POOL_WINDOW_CYCLES_MIN: usize = 4;
+
+/// From `accumulator_drain` at row 0 to row 0's value on the drain bus; row r's follows r cycles later.
+pub const DRAIN_LATENCY: usize = 4;

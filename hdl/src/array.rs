@@ -1,0 +1,145 @@
+//! The array: `ROWS` rows of `columns` lanes, all on the same filter and plane, each lane on its own output pixel.
+//!
+//! Ports, with the cycle in which row 0 uses them; row r uses them r cycles later (systolic), and
+//! `x_bus` carries row r's words when `capture` is at row r.
+//!
+//! | port | bits | |
+//! |---|---|---|
+//! | `x_bus` | 32 x columns | word that column c's lane of the row now served may capture, column 0 lowest |
+//! | `capture`, `capture_pass` | 1 | column c captures if the pass is `two_passes ? floor(2c / columns) : 0` |
+//! | `two_passes` | 1 | descriptor field |
+//! | `fill_enable`, `fill_quad`, `fill_entry`, `fill_bank` | 1, 5, 3, 1 | [`crate::dot`]; from the cycle after `capture` |
+//! | `plane_word`, `plane_bank` | K, 1 | a plane |
+//! | `horner_first`, `horner_sign` | 1 | `timing::dot_latency` after `plane_word` |
+//! | `accumulator_address` | | position and half, `timing::accumulator_delay` after a filter's last `plane_word` |
+//! | `accumulator_write` | 1 | with it: add the filter's result |
+//! | `accumulator_clear` | 1 | with it: to 0 (first chunk) |
+//! | `accumulator_drain` | 1 | or: read for the drain |
+//! | `drain_data` | ways x columns x bits, out | way w, column c at bits (w x columns + c) x `accumulator_bits`; row r = w x `rows_per_way` + i at `timing::DRAIN_LATENCY` + r cycles after `accumulator_drain`; else 0 |
+//!
+//! An address read `timing::ACCUMULATOR_UPDATE_LATENCY` cycles after an addition's sees its result; earlier reads see the old
+//! value or, two cycles after, an undefined one. Reset clears the strobes (capture is data: it only reaches tables through fill strobes).
+//!
+//! ```text
+//! clock               _/~\_/~\_/~\_/~\_/~\_/~\_/~\_
+//! accumulator_drain   _/~~~\_______________________   (d)
+//! accumulator_address  X a X
+//! drain_data, way 0   0                X r0X r1X r2X  (d + DRAIN_LATENCY + row)
+//! ```
+
+use crate::{
+    builder::{Module, Net},
+    dot::{self, Control, DotInputs},
+    lane, row,
+};
+use bitweft_isa::{ROWS, architecture::Architecture};
+
+/// The array as a module named `array`.
+#[must_use]
+pub fn build(architecture: &Architecture) -> Module {
+    let module = Module::new("array");
+    let bus = module.input("x_bus", 32 * architecture.columns);
+    let dot_inputs = DotInputs::declare(&module, architecture);
+    let dot_controls = dot::controls(&module, architecture, &dot_inputs);
+    let widths: Vec<(&str, usize)> = dot_controls
+        .iter()
+        .map(|control| (control.name, control.net.width()))
+        .collect();
+    let lane = lane::build(architecture, &widths);
+
+    let mut controls = capture_controls(&module);
+    let first_lane_control = controls.len();
+    controls.extend(dot_controls);
+    controls.extend(accumulator_controls(&module, architecture));
+    // The last one is the drain's gate, which is not a lane's.
+    let last_lane_control = controls.len() - 1;
+
+    let mut rows = Vec::with_capacity(ROWS);
+    for index in 0..ROWS {
+        if index > 0 {
+            controls = row::next(&module, &controls, index);
+        }
+        let lane_controls = &controls[first_lane_control..last_lane_control];
+        let lanes = (0..architecture.columns)
+            .map(|column| {
+                let late = 2 * column / architecture.columns;
+                let word = module.slice(&bus, 32 * column, 32);
+                let mut ports = vec![("x_word", &word), ("capture", &controls[late].net)];
+                ports.extend(lane_controls.iter().map(|c| (c.name, &c.net)));
+                let name = format!("lane_{index}_{column}");
+                let outputs = module.instance(&name, &lane, &ports);
+                outputs.get("accumulator").clone()
+            })
+            .collect();
+        rows.push(DrainRow {
+            gate: controls[last_lane_control].net.clone(),
+            lanes,
+        });
+    }
+    if architecture.columns == 1 {
+        module.unused(&controls[1].net);
+    }
+    drain(&module, architecture, &rows);
+    module
+}
+
+/// Capture strobes of the columns that take their word in the first pass and in the second.
+fn capture_controls(module: &Module) -> Vec<Control> {
+    let capture = module.input("capture", 1);
+    let pass = module.input("capture_pass", 1);
+    let two_passes = module.input("two_passes", 1);
+    let early = module.and(&capture, &module.not(&pass));
+    let late = module.and(&capture, &module.equal(&pass, &two_passes));
+    vec![
+        Control::data("capture_early", early),
+        Control::data("capture_late", late),
+    ]
+}
+
+/// The lane's Horner and accumulator inputs, aligned, then the drain's gate.
+fn accumulator_controls(module: &Module, architecture: &Architecture) -> Vec<Control> {
+    let [first, sign, read, clear, enable, write] = lane::ACCUMULATOR_INPUTS;
+    let address = module.input("accumulator_address", lane::address_bits(architecture));
+    let write_now = module.input("accumulator_write", 1);
+    let clear_now = module.input("accumulator_clear", 1);
+    let drain_now = module.input("accumulator_drain", 1);
+    vec![
+        Control::data(first, module.input(first, 1)),
+        Control::data(sign, module.input(sign, 1)),
+        Control::data(read, address.clone()),
+        Control::data(clear, module.registered("clear", &clear_now)),
+        Control::strobe(enable, module.delayed_reset("write", &write_now, 2)),
+        Control::data(write, module.delayed("write_address", &address, 2)),
+        Control::strobe("drain", module.delayed_reset("drain", &drain_now, 2)),
+    ]
+}
+
+struct DrainRow {
+    gate: Net,
+    lanes: Vec<Net>,
+}
+
+/// Or of the gated rows of each way and column: pairs of rows into a register, these into another.
+fn drain(module: &Module, architecture: &Architecture, rows: &[DrainRow]) {
+    let mut parts = Vec::new();
+    for (way, rows) in rows.chunks(architecture.rows_per_way()).enumerate() {
+        for column in 0..architecture.columns {
+            let pairs: Vec<Net> = rows
+                .chunks(2)
+                .enumerate()
+                .map(|(index, pair)| {
+                    let gated: Vec<Net> = pair
+                        .iter()
+                        .map(|row| module.gate(&row.lanes[column], &row.gate))
+                        .collect();
+                    let either = module.any(&gated.iter().collect::<Vec<_>>());
+                    module.registered(&format!("drain_{way}_{column}_{index}"), &either)
+                })
+                .collect();
+            let any = module.any(&pairs.iter().collect::<Vec<_>>());
+            parts.push(module.registered(&format!("drained_{way}_{column}"), &any));
+        }
+    }
+    let data = module.concat(&parts.iter().collect::<Vec<_>>());
+    module.output("drain_data", &data);
+}

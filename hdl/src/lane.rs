@@ -1,0 +1,110 @@
+//! Lane: one output pixel. Captures activations, computes a dot product a plane, folds planes most significant first
+//! (Horner), and adds each filter's result to its accumulator.
+//!
+//! | port | bits | cycle | |
+//! |---|---|---|---|
+//! | `x_word`, `capture` | 32, 1 | c | the word to take |
+//! | fill controls | | from c + 1 | [`crate::dot`], aligned |
+//! | plane controls | | from p | [`crate::dot`], aligned |
+//! | `horner_first`, `horner_sign` | 1 | p + D | `h <= (first ? 0 : 2h) + (sum ^ sign)` |
+//! | `accumulator_read_address` | | p + D - 1 | accumulator to read, or to drain |
+//! | `accumulator_clear` | 1 | p + D | read 0 instead |
+//! | `accumulator_write_enable`, `_write_address` | | p + D + 1 | add h and write |
+//! | `accumulator` | bits | p + D + 1 | what was read |
+//!
+//! p: a filter's last plane, D: `timing::dot_latency`. The sum is written at the end of the cycle of
+//! `accumulator_write_enable`: a read address `timing::ACCUMULATOR_UPDATE_LATENCY` cycles after that of an addition reads the sum,
+//! one cycle earlier an undefined value, before that the old one. No reset: the strobes have one.
+//!
+//! ```text
+//! clock                     _/~\_/~\_/~\_/~\_/~\_/~\_
+//! sum (last plane)                  X t X
+//! accumulator_read_address      X a X
+//! h                                     X h X
+//! accumulator                           X A X
+//! accumulator_write_enable  ____________/~~~\________
+//! accumulator_read_address                    X a X   (reads A + h)
+//! ```
+
+use crate::{
+    builder::{Module, Net},
+    dot,
+    memory::{Memory, MemoryPorts},
+};
+use bitweft_isa::{FILTER_BITS_MAX, architecture::Architecture};
+
+/// Inputs that a lane has besides its dot unit's.
+pub(crate) const ACCUMULATOR_INPUTS: [&str; 6] = [
+    "horner_first",
+    "horner_sign",
+    "accumulator_read_address",
+    "accumulator_clear",
+    "accumulator_write_enable",
+    "accumulator_write_address",
+];
+
+/// Bits of an accumulator's address.
+#[must_use]
+pub fn address_bits(architecture: &Architecture) -> usize {
+    architecture.accumulator_depth.trailing_zeros() as usize
+}
+
+/// The lane; `dot_inputs` are the dot unit's controls with their widths.
+pub(crate) fn build(architecture: &Architecture, dot_inputs: &[(&str, usize)]) -> Module {
+    let module = Module::new("lane");
+    module.attribute("keep_hierarchy");
+    let word = module.input("x_word", 32);
+    let captured = module.register("captured", 32);
+    module.clocked_enable(&captured, &word, &module.input("capture", 1));
+
+    let controls: Vec<(&str, Net)> = dot_inputs
+        .iter()
+        .map(|&(name, width)| (name, module.input(name, width)))
+        .collect();
+    let mut ports = vec![("captured", &captured)];
+    ports.extend(controls.iter().map(|(name, net)| (*name, net)));
+    let unit = module.instance("dot", &dot::unit(architecture), &ports);
+    let horner = horner(&module, architecture, unit.get("sum"));
+    module.output("accumulator", &accumulate(&module, architecture, &horner));
+    module
+}
+
+fn horner(module: &Module, architecture: &Architecture, sum: &Net) -> Net {
+    let first = module.input(ACCUMULATOR_INPUTS[0], 1);
+    let sign = module.input(ACCUMULATOR_INPUTS[1], 1);
+    let bits = (sum.width() + usize::from(FILTER_BITS_MAX)).min(architecture.accumulator_bits);
+    let horner = module.register("horner", bits);
+    let doubled = module.gate(&module.shift_left(&horner, 1), &module.not(&first));
+    let sum = module.sign_extend(sum, bits);
+    module.clocked(&horner, &module.add_complement(&doubled, &sum, &sign));
+    horner
+}
+
+fn accumulate(module: &Module, architecture: &Architecture, horner: &Net) -> Net {
+    let bits = architecture.accumulator_bits;
+    let read_address = module.input(ACCUMULATOR_INPUTS[2], address_bits(architecture));
+    let clear = module.input(ACCUMULATOR_INPUTS[3], 1);
+    let write_enable = module.input(ACCUMULATOR_INPUTS[4], 1);
+    let write_address = module.input(ACCUMULATOR_INPUTS[5], address_bits(architecture));
+    let sum = module.wire("accumulator_sum", bits);
+    let memory = Memory {
+        storage: architecture.accumulator_storage,
+        width: bits,
+        depth: architecture.accumulator_depth,
+        latency: 1,
+    };
+    let read = memory.instance(
+        module,
+        "accumulators",
+        &MemoryPorts {
+            write_enable: &write_enable,
+            write_address: &write_address,
+            write_data: &sum,
+            read_address: &read_address,
+        },
+    );
+    let held = module.mux(&clear, &module.literal(0, bits), &read);
+    let held = module.registered("held", &held);
+    module.drive(&sum, &module.add(&held, &module.sign_extend(horner, bits)));
+    held
+}
