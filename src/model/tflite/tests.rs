@@ -1,22 +1,13 @@
 //! Facts about published networks, and refusals. Data tests read `$BITWEFT_DATA`.
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::model::float::{ConvolutionKind, FloatLayer, FloatOp, Shape};
 use crate::model::integer::{IntegerConvolution, IntegerOp, Rounding};
+use crate::model::testing::data_folder;
 
-/// A file of the data folder, or `None` (said by name) where the folder is absent.
+/// A file of the data folder, or `None` where the folder is absent.
 fn data(file: &str) -> Option<Vec<u8>> {
-    let folder = std::env::var_os("BITWEFT_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
-    if !folder.is_dir() {
-        eprintln!("skipped: {} (no data folder {})", file, folder.display());
-        return None;
-    }
-    let path = folder.join(file);
+    let path = data_folder(file)?.join(file);
     Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 
