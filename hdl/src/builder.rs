@@ -339,7 +339,7 @@ impl Module {
         self.signal(&name, width)
     }
 
-    fn mark_driven(&self, net: &Net) {
+    pub(crate) fn mark_driven(&self, net: &Net) {
         let Source::Signal { name, .. } = &net.source else {
             panic!("{}: a literal cannot be driven", self.name)
         };

@@ -7,4 +7,5 @@ mod dot_plain;
 mod dot_table;
 pub mod lane;
 pub mod memory;
+pub mod requantizer;
 mod row;

@@ -26,6 +26,10 @@
 
 use crate::architecture::{Architecture, LaneKind};
 
+mod drain;
+
+pub use drain::*;
+
 /// Levels of registered adders above the quads.
 #[must_use]
 pub fn tree_levels(quads: usize) -> usize {

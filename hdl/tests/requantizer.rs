@@ -1,0 +1,139 @@
+//! The requantizer against the record's formula in 128-bit integers.
+
+mod support;
+
+use bitweft_hdl::requantizer::requantizer;
+use bitweft_isa::timing::{REQUANTIZER_LATENCY, SCALED_LATENCY};
+use std::collections::VecDeque;
+use support::{Bench, Random};
+
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    value: i64,
+    mantissa: i64,
+    left: i64,
+    right: i64,
+}
+
+impl Case {
+    /// `isa::record`'s y.
+    fn y(&self, double: bool) -> i64 {
+        let product = (i128::from(self.value) << self.left) * i128::from(self.mantissa);
+        let p = (product + if double { 1 << 30 } else { 0 }).div_euclid(1 << 31);
+        let y = if self.right == 0 {
+            p
+        } else {
+            let down = i128::from(double && p < 0);
+            (p + (1 << (self.right - 1)) - down).div_euclid(1 << self.right)
+        };
+        i64::try_from(y).expect("fits")
+    }
+}
+
+/// A case whose v << left fits 32 bits; a share of corners, of exact ties and of results near a byte's range.
+fn case(random: &mut Random) -> Case {
+    let left = if random.once_in(2) {
+        0
+    } else {
+        random.range(0, 15)
+    };
+    let right = match random.range(0, 9) {
+        0 => 0,
+        1 => 32,
+        2 => 31,
+        3 => 1,
+        _ => random.range(0, 32),
+    };
+    let (low, high) = (-(1_i64 << 31) >> left, ((1_i64 << 31) - 1) >> left);
+    let value = match random.range(0, 11) {
+        0 => low,
+        1 => high,
+        2 => random.range(-3, 3).clamp(low, high),
+        3 => random.range(low >> 16, high >> 16),
+        4 => (1 << random.range(0, 30)).clamp(low, high),
+        5 => -(1 << random.range(0, 30)).clamp(low, high),
+        // y within the range of bytes or just beyond.
+        6 | 7 => (random.range(-600, 600) << (right + 1)).clamp(low, high),
+        _ => random.range(low, high),
+    };
+    let mantissa = match random.range(0, 7) {
+        0 => (1 << 31) - 1,
+        1 => 1 << 30,
+        2 => 1 << random.range(0, 30),
+        3 => random.range(0, 5),
+        4 => random.range(0, (1 << 31) - 1),
+        _ => random.range(1 << 30, (1 << 31) - 1),
+    };
+    Case {
+        value,
+        mantissa,
+        left,
+        right,
+    }
+}
+
+fn check(double: bool, seed: u64, count: usize) {
+    let mut random = Random::new(seed);
+    let mut bench = Bench::new(&requantizer(), seed);
+    bench.set("rounding_double", i64::from(double));
+    let (mut ties, mut inside) = (0, 0);
+    // A batch of values a choice of clamp, since that must hold while values are under way.
+    for _ in 0..count / 1000 {
+        let zero = random.range(0, 255);
+        let low = if random.once_in(2) {
+            0
+        } else {
+            random.range(0, 255)
+        };
+        let high = if random.once_in(2) {
+            255
+        } else {
+            random.range(low, 255)
+        };
+        for (name, value) in [("out_zero", zero), ("clamp_low", low), ("clamp_high", high)] {
+            bench.set(name, value);
+        }
+        let mut way: VecDeque<Case> = VecDeque::new();
+        for cycle in 0..1000 + REQUANTIZER_LATENCY {
+            let case = case(&mut random);
+            for (name, value) in [
+                ("value", case.value),
+                ("mantissa", case.mantissa),
+                ("left", case.left),
+                ("right", case.right),
+            ] {
+                bench.set(name, value);
+            }
+            way.push_front(case);
+            bench.tick();
+            if cycle + 1 >= SCALED_LATENCY {
+                let case = way[SCALED_LATENCY - 1];
+                let y = bench.get_signed("scaled") + bench.get("scaled_round") as i64;
+                assert_eq!(y, case.y(double), "{case:?} double {double}");
+                ties += usize::from(case.right > 0 && bench.get("scaled_round") == 1);
+            }
+            if cycle + 1 >= REQUANTIZER_LATENCY {
+                let case = way[REQUANTIZER_LATENCY - 1];
+                let biased = zero + case.y(double);
+                assert_eq!(
+                    bench.get("output_byte") as i64,
+                    biased.clamp(low, high),
+                    "{case:?} double {double} zero {zero} clamp {low}..={high}"
+                );
+                inside += usize::from((low..=high).contains(&biased));
+            }
+        }
+    }
+    println!("{ties} rounded up, {inside} not clamped, of {count}");
+    assert!(ties > count / 10 && inside > count / 10);
+}
+
+#[test]
+fn single_rounding_is_the_formula() {
+    check(false, 1, 300_000);
+}
+
+#[test]
+fn double_rounding_is_the_formula() {
+    check(true, 2, 300_000);
+}

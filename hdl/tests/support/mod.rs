@@ -1,0 +1,132 @@
+//! What the co-simulations of units share: linting and building a module, and seeded random numbers.
+
+#![allow(dead_code)]
+
+use bitweft_hdl::builder::Module;
+use bitweft_sim::{Build, Model, Profile, lint};
+
+/// Lints a module with `-Wall` and builds a model of it with assertions and random initial state.
+pub(crate) fn model(module: &Module, seed: u64) -> Model {
+    let text = module.verilog().expect("complete");
+    let name = module.name();
+    lint(name, &[(format!("{name}.v"), text.clone())]).unwrap_or_else(|error| panic!("{error}"));
+    Build::from_text(name, text, Profile::Check)
+        .build()
+        .and_then(|library| library.instantiate(seed))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A model, its ports by name.
+pub(crate) struct Bench {
+    model: Model,
+}
+
+impl Bench {
+    /// See [`model`].
+    pub(crate) fn new(module: &Module, seed: u64) -> Self {
+        Self {
+            model: model(module, seed),
+        }
+    }
+
+    /// Drives an input of at most 64 bits (a negative number sign-extended).
+    pub(crate) fn set(&mut self, name: &str, value: impl TryInto<i64>) {
+        let value = value
+            .try_into()
+            .unwrap_or_else(|_| panic!("{name}: too large"));
+        let signal = self
+            .model
+            .signal(name)
+            .unwrap_or_else(|error| panic!("{error}"));
+        self.model.set(signal, value.cast_unsigned());
+    }
+
+    /// Drives an input of any width, `bits` per element, element 0 lowest.
+    pub(crate) fn set_elements(&mut self, name: &str, bits: usize, elements: &[i64]) {
+        let signal = self
+            .model
+            .signal(name)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let mut words = vec![0_u32; signal.words()];
+        for (index, element) in elements.iter().enumerate() {
+            for bit in 0..bits {
+                if element >> bit & 1 == 1 {
+                    words[(index * bits + bit) / 32] |= 1 << ((index * bits + bit) % 32);
+                }
+            }
+        }
+        self.model.set_words(signal, &words);
+    }
+
+    /// An output of at most 64 bits.
+    pub(crate) fn get(&self, name: &str) -> u64 {
+        let signal = self
+            .model
+            .signal(name)
+            .unwrap_or_else(|error| panic!("{error}"));
+        self.model.get(signal)
+    }
+
+    /// An output of at most 64 bits as two's complement.
+    pub(crate) fn get_signed(&self, name: &str) -> i64 {
+        let signal = self
+            .model
+            .signal(name)
+            .unwrap_or_else(|error| panic!("{error}"));
+        self.model.get_signed(signal)
+    }
+
+    /// Bits `low .. low + bits` of an output of any width.
+    pub(crate) fn get_bits(&self, name: &str, low: usize, bits: usize) -> u64 {
+        let signal = self
+            .model
+            .signal(name)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let words = self.model.get_words(signal);
+        (0..bits).fold(0, |value, bit| {
+            let at = low + bit;
+            value | u64::from(words[at / 32] >> (at % 32) & 1) << bit
+        })
+    }
+
+    /// One clock cycle passes.
+    pub(crate) fn tick(&mut self) {
+        self.model.tick(1).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Outputs follow inputs within the cycle.
+    pub(crate) fn eval(&mut self) {
+        self.model.eval().unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+/// Seeded random numbers (xorshift64*).
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// Numbers of a seed, which is printed.
+    pub(crate) fn new(seed: u64) -> Self {
+        println!("seed {seed}");
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// 64 random bits.
+    pub(crate) fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// A number in `low..=high`.
+    pub(crate) fn range(&mut self, low: i64, high: i64) -> i64 {
+        let span = i128::from(high) - i128::from(low) + 1;
+        let value = i128::from(self.bits()) % span + i128::from(low);
+        i64::try_from(value).expect("in range")
+    }
+
+    /// True once in `n`.
+    pub(crate) fn once_in(&mut self, n: u64) -> bool {
+        self.bits() >> 20 & 0xffff_ffff < (1 << 32) / n
+    }
+}
