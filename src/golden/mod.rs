@@ -2,9 +2,11 @@
 mod add;
 mod check;
 mod convolution;
+pub mod devices;
 mod error;
 pub mod float;
 pub mod machine;
+pub mod names;
 pub mod network;
 mod pool;
 pub mod requantize;

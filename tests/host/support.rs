@@ -69,3 +69,11 @@ pub(crate) fn one_layer(
         input_transform: InputTransform::default(),
     }
 }
+
+/// SplitMix64: a value from a seed and a position.
+pub(crate) fn hash(seed: u64, position: usize) -> u64 {
+    let mut z = seed.wrapping_add((position as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
