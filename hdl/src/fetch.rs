@@ -1,0 +1,82 @@
+//! Fetch: the address generator, and the path from the activation memory's banks to the columns of the array.
+//!
+//! # Contract
+//! After `start` (opcode Convolution, MaxPool or AveragePool; nothing happens for others) the unit reads the windows of
+//! `hdl/README.md`, one access (one word a bank) a cycle, in their order: for a convolution block, chunk, quad,
+//! pass, strip; for pooling strip, quad, kernel row, kernel column, pass. With an access issued in cycle t (the timing rules
+//! are those of `timing`, 1, 2 and 7):
+//! - t + `FETCH_ADDRESS_LATENCY`: `fetch_address`, every bank's address;
+//! - `ACTIVATION_READ_LATENCY` later: `read_data`, every bank's word;
+//! - t + `fetch_latency`: `x_bus`, column c's word in bits 32 c .. 32 c + 32. Pixels outside the image are `pad_value` in
+//!   every byte; quads beyond the last tap are 0. Column c's word is that of its own pixel in the pass
+//!   `two_passes ? floor(2 c / columns) : 0`, and of no meaning in the other.
+//!
+//! Convolution: `capture` marks row 0's word of a quad and pass (rows 1..7 follow in the next cycles);
+//! `fill_enable` covers the 8 cycles after it with `fill_entry` 0..7, `fill_quad` and `fill_bank` (0 first, then
+//! alternating). A chunk takes one of two table banks; `chunk_released` gives it back. `chunk_filled` pulses
+//! `fill_to_plane - 1` cycles after the issue of the chunk's last access.
+//!
+//! Pooling: `pool_valid` marks every word; see `hdl/README.md` for its flags.
+//!
+//! Latency and throughput as above: one access a cycle, no bubble between chunks as long as a bank is free.
+//! `reset` ends everything; it need not come between descriptors.
+//!
+//! ```text
+//! clock          _/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_    t: a quad's first access, F = fetch_latency
+//! cycle           t+F   +1  +2  +3  +4  +5  +6  +7  +8  +9
+//! x_bus          X r0 X r1X r2X r3X r4X r5X r6X r7X r0X r1     (r0: row 0, of the next quad from t+F+8 on)
+//! capture        /~~~\___________________________/~~~\___
+//! fill_enable    ____/~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
+//! fill_entry         X 0 X 1 X 2 X 3 X 4 X 5 X 6 X 7 X 0
+//! fill_quad          X g                             X g+1
+//! ```
+
+mod control;
+mod window;
+
+use crate::builder::Module;
+use bitweft_isa::architecture::Architecture;
+
+/// Descriptor fields that are inputs of the unit.
+pub const DESCRIPTOR_FIELDS: [&str; 23] = [
+    "opcode",
+    "two_passes",
+    "pad_value",
+    "in_base",
+    "pixel_stride",
+    "row_stride",
+    "strip_step",
+    "strip_row_step",
+    "strips_per_row",
+    "strip_count",
+    "block_count",
+    "quads_per_tap",
+    "kernel_width",
+    "kernel_height",
+    "tap_origin",
+    "tap_rotation",
+    "stride_height",
+    "in_height",
+    "in_width",
+    "strip_x_step",
+    "origin_y",
+    "origin_x",
+    "chunk_count",
+];
+
+/// Bits of a fill's quad number.
+pub const FILL_QUAD_BITS: usize = 5;
+/// Bits of a fill's entry number.
+pub const FILL_ENTRY_BITS: usize = 3;
+
+/// The unit as a module.
+#[must_use]
+pub fn fetch(architecture: &Architecture) -> Module {
+    let module = Module::new("fetch");
+    let two_passes = module.field("two_passes");
+    let access = control::accesses(&module, architecture, &two_passes);
+    control::array_controls(&module, architecture, &access);
+    control::pool_controls(&module, architecture, &access);
+    window::words(&module, architecture, &access, &two_passes);
+    module
+}

@@ -1,0 +1,391 @@
+//! Which access is issued: loops, strips and taps (the first stage), and the flags that travel with an access.
+
+use crate::{
+    activation_memory::address_bits,
+    builder::{Module, Net},
+    count::{count, low_bits},
+};
+use bitweft_isa::{
+    ROWS,
+    architecture::Architecture,
+    descriptor::Opcode,
+    timing::{fetch_latency, fill_to_plane},
+};
+
+use super::{FILL_ENTRY_BITS, FILL_QUAD_BITS};
+
+/// Bits of pixel coordinates, two's complement: image sides, kernels, strides and the strips beyond an image's last fit.
+pub(super) const COORDINATE_BITS: usize = 14;
+
+/// What the first stage holds.
+pub(super) struct Access {
+    /// An access is issued.
+    pub(super) active: Net,
+    /// The descriptor is a pooling.
+    pub(super) pooling: Net,
+    /// The strip is a block's fresh one, not that of 8 accesses ago.
+    pub(super) fresh: Net,
+    /// Row 0 of the array.
+    pub(super) first_row: Net,
+    pub(super) pass: Net,
+    pub(super) quad: Net,
+    pub(super) bank: Net,
+    /// The last access of a chunk.
+    pub(super) chunk_end: Net,
+    /// In a window's first tap, its last tap, the descriptor's last access.
+    pub(super) pool_flags: [Net; 3],
+    /// The strip generator's strip: word, x and y of its first input pixel.
+    pub(super) strip: [Net; 3],
+    pub(super) tap: Tap,
+}
+
+/// The tap in the first stage.
+pub(super) struct Tap {
+    /// Word of the tap's first quad, from the strip's word.
+    pub(super) address: Net,
+    pub(super) quad: Net,
+    pub(super) kernel_x: Net,
+    pub(super) kernel_y: Net,
+    pub(super) rotation: Net,
+    /// Words from a pixel to the next of its bank.
+    pub(super) pixel_words: Net,
+    /// A quad beyond the last tap.
+    pub(super) beyond: Net,
+}
+
+/// Signals that the loops share.
+struct Loops {
+    begin: Net,
+    pooling: Net,
+    active: Net,
+    pass: Net,
+    pass_last: Net,
+    row_last: Net,
+}
+
+/// The first stage.
+pub(super) fn accesses(m: &Module, architecture: &Architecture, two_passes: &Net) -> Access {
+    let start = m.input("start", 1);
+    let opcode = m.field("opcode");
+    let is = |code: Opcode| m.equals(&opcode, code as u64);
+    let (max, average) = (is(Opcode::MaxPool), is(Opcode::AveragePool));
+    let pools = m.or(&max, &average);
+    let ours = m.or(&pools, &is(Opcode::Convolution));
+    let begin = m.registered_reset("begins", &m.and(&start, &ours));
+    let pooling = m.registered("pooling", &pools);
+    let convolving = m.not(&pooling);
+    let active = m.register("active", 1);
+    let pass = m.register("pass", 1);
+    let pass_last = m.named("pass_last", &m.equal(&pass, two_passes));
+
+    let block_row = m.all(&[&active, &convolving]);
+    let rows = m.literal(ROWS as u64, ROWS.trailing_zeros() as usize + 1);
+    let row = count(m, "row", &rows, &begin, &block_row);
+    let next_pass = m.any(&[&pooling, &row.last]);
+    let toggled = m.and(two_passes, &m.not(&pass));
+    let pass_value = m.gate(&toggled, &m.not(&begin));
+    let pass_changes = m.or(&begin, &m.and(&active, &next_pass));
+    m.clocked_enable(&pass, &pass_value, &pass_changes);
+
+    let loops = Loops {
+        begin,
+        pooling,
+        active,
+        pass,
+        pass_last,
+        row_last: row.last.clone(),
+    };
+    let group_end = m.named(
+        "group_end",
+        &m.all(&[&block_row, &row.last, &loops.pass_last]),
+    );
+    let quads = m.literal(architecture.quads as u64, FILL_QUAD_BITS + 1);
+    let quad = count(m, "quad", &quads, &loops.begin, &group_end);
+    let chunk_end = m.named("chunk_end", &m.and(&group_end, &quad.last));
+    let chunk_count = m.field("chunk_count");
+    let chunk = count(m, "chunk", &chunk_count, &loops.begin, &chunk_end);
+    m.unused(&chunk.value);
+    let block_end = m.named("block_end", &m.and(&chunk_end, &chunk.last));
+
+    let (tap, tap_flags, window_end) = taps(m, architecture, &loops, &group_end, &block_end);
+    let strip_end = m.and(&window_end, &tap_flags.quad_last);
+    let outer_count = m.mux(&pools, &m.field("strip_count"), &m.field("block_count"));
+    let outer_step = m.mux(&loops.pooling, &strip_end, &block_end);
+    let outer_count = m.registered("outer_count", &outer_count);
+    let begin_outer = m.registered_reset("begins_outer", &loops.begin);
+    let outer = count(m, "outer", &outer_count, &begin_outer, &outer_step);
+    m.unused(&outer.value);
+    let finish = m.named("finish", &m.and(&outer_step, &outer.last));
+    run(m, &loops, &chunk_end, &window_end, &finish);
+
+    let bank = m.register("bank", 1);
+    let bank_value = m.gate(&m.not(&bank), &m.not(&loops.begin));
+    m.clocked_enable(&bank, &bank_value, &m.or(&loops.begin, &chunk_end));
+
+    let (fresh, strip) = strips(m, architecture, &loops, &block_end, &strip_end);
+    let first_row = m.equals(&row.value, 0);
+    Access {
+        first_row: m.and(&block_row, &first_row),
+        active: loops.active,
+        pooling: loops.pooling,
+        fresh,
+        pass: loops.pass,
+        quad: low_bits(m, &quad.value, FILL_QUAD_BITS),
+        bank,
+        chunk_end,
+        pool_flags: [tap_flags.first, tap_flags.last, finish],
+        strip,
+        tap,
+    }
+}
+
+/// Drives `active`: an access a cycle, but for waits at chunk (a free bank) and window boundaries (4 cycles).
+fn run(m: &Module, loops: &Loops, chunk_end: &Net, window_end: &Net, finish: &Net) {
+    let released = m.input("chunk_released", 1);
+    let waiting = m.register("waiting", 1);
+    let boundary = m.mux(&loops.pooling, window_end, chunk_end);
+    let goes_on = m.and(&boundary, &m.not(finish));
+    let wants = m.or(&goes_on, &waiting);
+
+    let free = m.register("free_banks", 2);
+    let bank_ready = m.or(&m.reduce_or(&free), &released);
+    let window_cycle = m.register("window_cycle", 2);
+    let window_ready = m.reduce_and(&window_cycle);
+    let ready = m.mux(&loops.pooling, &window_ready, &bank_ready);
+    let proceed = m.named("proceed", &m.and(&wants, &ready));
+
+    let more = m.and(&loops.active, &m.not(&boundary));
+    m.clocked_reset(&loops.active, &m.or(&proceed, &more), 0);
+    let waits = m.and(&wants, &m.not(&ready));
+    m.clocked_reset(&waiting, &m.or(&loops.begin, &waits), 0);
+
+    let one_more = m.increment(&free);
+    let one_less = m.subtract(&free, &m.literal(1, 2));
+    let changed = m.mux(&released, &one_more, &one_less);
+    let next = m.mux(&loops.begin, &m.literal(2, 2), &changed);
+    let changes = m.or(&loops.begin, &m.xor(&proceed, &released));
+    m.clocked_enable(&free, &next, &changes);
+
+    let saturated = m.mux(&window_ready, &window_cycle, &m.increment(&window_cycle));
+    let next = m.gate(&saturated, &m.not(&proceed));
+    let next = m.or(&next, &m.repeat(&loops.begin, 2));
+    m.clocked(&window_cycle, &next);
+}
+
+/// Strip generator: the current strip's word, x and y; it steps once a block's strip (convolution) or when a
+/// strip's last window ends (pooling).
+fn strips(
+    m: &Module,
+    architecture: &Architecture,
+    loops: &Loops,
+    block_end: &Net,
+    strip_end: &Net,
+) -> (Net, [Net; 3]) {
+    let bits = address_bits(architecture);
+    let first_group = m.register("first_group", 1);
+    let restart = m.or(&loops.begin, block_end);
+    let group_done = m.and(&loops.active, &loops.row_last);
+    m.clocked_enable(&first_group, &restart, &m.or(&restart, &group_done));
+    let fresh = m.or(&loops.pooling, &first_group);
+    let block_strip = m.and(&loops.active, &first_group);
+    let step = m.mux(&loops.pooling, strip_end, &block_strip);
+    let step = m.named("strip_step_now", &step);
+
+    let row = count(
+        m,
+        "strip_in_row",
+        &m.field("strips_per_row"),
+        &loops.begin,
+        &step,
+    );
+    m.unused(&row.value);
+    let changes = m.or(&loops.begin, &step);
+    let narrow = |name: &str| low_bits(m, &m.field(name), bits);
+    let coordinate = |name: &str| m.sign_extend(&m.field(name), COORDINATE_BITS);
+    let unsigned = |name: &str| m.zero_extend(&m.field(name), COORDINATE_BITS);
+
+    let word = m.register("strip_word", bits);
+    let by = m.mux(&row.last, &narrow("strip_row_step"), &narrow("strip_step"));
+    let next = m.mux(&loops.begin, &narrow("in_base"), &m.add(&word, &by));
+    m.clocked_enable(&word, &next, &changes);
+
+    let x = m.register("strip_x", COORDINATE_BITS);
+    let to_start = m.or(&loops.begin, &row.last);
+    let next_x = m.add(&x, &unsigned("strip_x_step"));
+    let next_x = m.mux(&to_start, &coordinate("origin_x"), &next_x);
+    m.clocked_enable(&x, &next_x, &changes);
+
+    let y = m.register("strip_y", COORDINATE_BITS);
+    let next_y = m.add(&y, &unsigned("stride_height"));
+    let next_y = m.mux(&loops.begin, &coordinate("origin_y"), &next_y);
+    let row_changes = m.or(&loops.begin, &m.and(&step, &row.last));
+    m.clocked_enable(&y, &next_y, &row_changes);
+    (fresh, [word, x, y])
+}
+
+/// What the tap loops tell the others.
+struct TapFlags {
+    first: Net,
+    last: Net,
+    quad_last: Net,
+}
+
+/// The tap loops: quad, kernel column, kernel row (convolution), or kernel column, kernel row, quad (pooling).
+/// The last net is the end of a pooling window.
+fn taps(
+    m: &Module,
+    architecture: &Architecture,
+    loops: &Loops,
+    group_end: &Net,
+    block_end: &Net,
+) -> (Tap, TapFlags, Net) {
+    let bits = address_bits(architecture);
+    let pixel_words = low_bits(m, &m.field("pixel_stride"), bits);
+    let beyond = m.register("beyond", 1);
+    let pool_step = m.and(&loops.active, &loops.pass_last);
+    let step = m.mux(&loops.pooling, &pool_step, group_end);
+    let step = m.named("tap_step", &m.and(&step, &m.not(&beyond)));
+
+    let quad_step = m.wire("tap_quad_step", 1);
+    let quad = count(
+        m,
+        "tap_quad",
+        &m.field("quads_per_tap"),
+        &loops.begin,
+        &quad_step,
+    );
+    let x_ready = m.or(&loops.pooling, &quad.last);
+    let x_step = m.and(&step, &x_ready);
+    let kernel_x = count(
+        m,
+        "kernel_x",
+        &m.field("kernel_width"),
+        &loops.begin,
+        &x_step,
+    );
+    let y_step = m.and(&x_step, &kernel_x.last);
+    let kernel_y = count(
+        m,
+        "kernel_y",
+        &m.field("kernel_height"),
+        &loops.begin,
+        &y_step,
+    );
+    let wraps = m.named("tap_wraps", &m.and(&y_step, &kernel_y.last));
+    m.drive(&quad_step, &m.mux(&loops.pooling, &wraps, &step));
+
+    let clears = m.or(&loops.begin, block_end);
+    let ends = m.and(&wraps, &m.not(&loops.pooling));
+    let next_beyond = m.and(&ends, &m.not(&clears));
+    m.clocked_enable(&beyond, &next_beyond, &m.or(&clears, &ends));
+
+    let (address, rotation) = tap_address(
+        m,
+        architecture,
+        loops,
+        [&x_step, &y_step, &wraps],
+        &pixel_words,
+    );
+    let first = m.register("first_tap", 1);
+    let restart = m.or(&loops.begin, &wraps);
+    m.clocked_enable(&first, &restart, &m.or(&restart, &step));
+    let flags = TapFlags {
+        first,
+        last: m.and(&kernel_x.last, &kernel_y.last),
+        quad_last: quad.last.clone(),
+    };
+    let tap = Tap {
+        address,
+        quad: low_bits(m, &quad.value, bits),
+        kernel_x: kernel_x.value,
+        kernel_y: kernel_y.value,
+        rotation,
+        pixel_words,
+        beyond,
+    };
+    let window_end = m.named("window_end", &m.and(&wraps, &loops.pooling));
+    (tap, flags, window_end)
+}
+
+/// Word and rotation of the current tap; the start of the next kernel row is kept one row ahead.
+fn tap_address(
+    m: &Module,
+    architecture: &Architecture,
+    loops: &Loops,
+    [x_step, y_step, wraps]: [&Net; 3],
+    pixel_words: &Net,
+) -> (Net, Net) {
+    let bits = address_bits(architecture);
+    let narrow = |name: &str| low_bits(m, &m.field(name), bits);
+    let (origin, row_stride) = (narrow("tap_origin"), narrow("row_stride"));
+    let second_row = m.registered("second_row", &m.add(&origin, &row_stride));
+    let restart = m.or(&loops.begin, wraps);
+
+    let next_row = m.register("next_row", bits);
+    let next = m.mux(&restart, &second_row, &m.add(&next_row, &row_stride));
+    m.clocked_enable(&next_row, &next, &m.or(&restart, y_step));
+
+    let rotation_field = m.field("tap_rotation");
+    let rotation = m.register("rotation", rotation_field.width());
+    let at_end = m.equals(&rotation, architecture.columns as u64 - 1);
+    let turned = m.mux(
+        &at_end,
+        &m.literal(0, rotation.width()),
+        &m.increment(&rotation),
+    );
+    let row_start = m.or(&restart, y_step);
+    let next = m.mux(&row_start, &rotation_field, &turned);
+    let changes = m.or(&restart, x_step);
+    m.clocked_enable(&rotation, &next, &changes);
+
+    let address = m.register("tap_address", bits);
+    let pixel = m.gate(pixel_words, &at_end);
+    let next_tap = m.add(&address, &pixel);
+    let next = m.mux(y_step, &next_row, &next_tap);
+    let next = m.mux(&restart, &origin, &next);
+    m.clocked_enable(&address, &next, &changes);
+    (address, rotation)
+}
+
+/// Capture and fill controls of row 0, and the chunk's end.
+pub(super) fn array_controls(m: &Module, architecture: &Architecture, access: &Access) {
+    let latency = fetch_latency(architecture);
+    let capture = m.delayed_reset("capture_at", &access.first_row, latency);
+    let labels = m.concat(&[&access.pass, &access.bank, &access.quad]);
+    let labels = m.delayed("labels_at", &labels, latency);
+    m.output("capture", &capture);
+    m.output("capture_pass", &m.bit(&labels, 0));
+
+    let entry = m.register("entry", FILL_ENTRY_BITS);
+    let enable = m.register("filling", 1);
+    let more = m.and(&enable, &m.not(&m.reduce_and(&entry)));
+    m.clocked_reset(&enable, &m.or(&capture, &more), 0);
+    m.clocked(&entry, &m.gate(&m.increment(&entry), &m.not(&capture)));
+    let label = m.register("label", 1 + FILL_QUAD_BITS);
+    m.clocked_enable(&label, &m.slice(&labels, 1, 1 + FILL_QUAD_BITS), &capture);
+    m.output("fill_enable", &enable);
+    m.output("fill_entry", &entry);
+    m.output("fill_bank", &m.bit(&label, 0));
+    m.output("fill_quad", &m.slice(&label, 1, FILL_QUAD_BITS));
+
+    let cycles = fill_to_plane(architecture) - 1;
+    let filled = m.delayed_reset("chunk_end_at", &access.chunk_end, cycles);
+    m.output("chunk_filled", &filled);
+}
+
+/// The flags of pooling, aligned with `x_bus`.
+pub(super) fn pool_controls(m: &Module, architecture: &Architecture, access: &Access) {
+    let latency = fetch_latency(architecture);
+    let valid = m.and(&access.active, &access.pooling);
+    let valid = m.delayed_reset("pool_valid_at", &valid, latency);
+    m.output("pool_valid", &valid);
+    let [first, last, end] = &access.pool_flags;
+    let flags = m.concat(&[&access.pass, first, last, end]);
+    let flags = m.delayed("pool_flags_at", &flags, latency);
+    for (at, name) in ["pool_pass", "pool_first", "pool_last", "pool_end"]
+        .iter()
+        .enumerate()
+    {
+        m.output(name, &m.bit(&flags, at));
+    }
+}

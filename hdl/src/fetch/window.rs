@@ -1,0 +1,176 @@
+//! From an access to the columns' words: bank addresses, the pixels inside the image, rotation and padding.
+
+use super::control::{Access, COORDINATE_BITS};
+use crate::{
+    activation_memory::address_bits,
+    builder::{Module, Net},
+};
+use bitweft_isa::{
+    QUAD, ROWS,
+    architecture::Architecture,
+    timing::{ACTIVATION_READ_LATENCY, FETCH_ADDRESS_LATENCY, rotation_stages, tree_levels},
+};
+
+/// Bits of a window position limit, 0 to 16.
+const POSITION_BITS: usize = 5;
+
+/// What the second stage holds: the sums of strip and tap.
+struct Sums {
+    word: Net,
+    x: Net,
+    y: Net,
+    pass: Net,
+    rotation: Net,
+    beyond: Net,
+}
+
+/// Stages 1 and 2.
+fn sums(m: &Module, architecture: &Architecture, access: &Access, bits: usize) -> Sums {
+    let [word, x, y] = &access.strip;
+    let fresh = m.concat(&[word, x, y]);
+    let ring: Vec<Net> = (0..ROWS)
+        .map(|row| m.register(&format!("strip_of_{row}"), fresh.width()))
+        .collect();
+    let head = m.mux(&access.fresh, &fresh, &ring[ROWS - 1]);
+    for row in 0..ROWS {
+        let next = if row == 0 { &head } else { &ring[row - 1] };
+        m.clocked_enable(&ring[row], next, &access.active);
+    }
+    let tap = &access.tap;
+    let tap_word = m.registered("tap_word", &m.add(&tap.address, &tap.quad));
+    let columns = m.literal(architecture.columns as u64, COORDINATE_BITS);
+    let passed = m.gate(&columns, &access.pass);
+    let tap_x = m.zero_extend(&tap.kernel_x, COORDINATE_BITS);
+    let tap_x = m.registered("tap_x", &m.add(&tap_x, &passed));
+    let tap_y = m.zero_extend(&tap.kernel_y, COORDINATE_BITS);
+    let tap_y = m.registered("tap_y", &tap_y);
+
+    let strip_x = m.slice(&ring[0], bits, COORDINATE_BITS);
+    let strip_y = m.slice(&ring[0], bits + COORDINATE_BITS, COORDINATE_BITS);
+    let strip_word = m.truncate(&ring[0], bits);
+    Sums {
+        word: m.registered("sum_word", &m.add(&strip_word, &tap_word)),
+        x: m.registered("sum_x", &m.add(&strip_x, &tap_x)),
+        y: m.registered("sum_y", &m.add(&strip_y, &tap_y)),
+        pass: m.delayed("pass_at", &access.pass, 2),
+        rotation: m.delayed("rotation_at", &tap.rotation, 2),
+        beyond: m.delayed("beyond_at", &tap.beyond, 2),
+    }
+}
+
+/// Everything behind the first stage: bank addresses out, `read_data` in, `x_bus` out.
+pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, two_passes: &Net) {
+    let bits = address_bits(architecture);
+    let sums = sums(m, architecture, access, bits);
+    addresses(m, architecture, &sums, &access.tap.pixel_words);
+    let valid = inside(m, architecture, &sums, two_passes);
+
+    let arrival = FETCH_ADDRESS_LATENCY + ACTIVATION_READ_LATENCY;
+    let rotation = m.delayed("rotation_after", &sums.rotation, arrival - 2);
+    let window = rotated(m, architecture, &rotation);
+    let cycles = arrival - 2 + rotation_stages(architecture);
+    let beyond = m.delayed("beyond_after", &sums.beyond, cycles - 1);
+    let pad = m.gate(&m.field("pad_value"), &m.not(&beyond));
+    let pad = m.registered("pad", &pad);
+    let outside = m.repeat(&pad, QUAD);
+    let columns: Vec<Net> = (0..architecture.columns)
+        .map(|column| {
+            let second = &window[2 * column % architecture.columns];
+            let word = m.mux(two_passes, second, &window[column]);
+            let word = m.mux(&valid[column], &word, &outside);
+            m.registered(&format!("x_of_{column}"), &word)
+        })
+        .collect();
+    let columns: Vec<&Net> = columns.iter().collect();
+    m.output("x_bus", &m.concat(&columns));
+}
+
+/// Stages 3 and 4: addresses of the window's part at and behind its rotation, and before it (one pixel further).
+fn addresses(m: &Module, architecture: &Architecture, sums: &Sums, pixel_words: &Net) {
+    let two_pixels = m.shift_left(pixel_words, 1);
+    let near_by = m.gate(pixel_words, &sums.pass);
+    let far_by = m.mux(&sums.pass, &two_pixels, pixel_words);
+    let near = m.registered("near_word", &m.add(&sums.word, &near_by));
+    let far = m.registered("far_word", &m.add(&sums.word, &far_by));
+    let rotation = m.zero_extend(&sums.rotation, POSITION_BITS);
+    let banks: Vec<Net> = (0..architecture.columns)
+        .map(|bank| {
+            let before = m.less(&m.literal(bank as u64, POSITION_BITS), &rotation);
+            let before = m.registered(&format!("before_{bank}"), &before);
+            m.registered(&format!("address_{bank}"), &m.mux(&before, &far, &near))
+        })
+        .collect();
+    let banks: Vec<&Net> = banks.iter().collect();
+    m.output("fetch_address", &m.concat(&banks));
+}
+
+/// For every column, aligned with the rotated window: its pixel is inside the image, and the tap is one.
+///
+/// Stage 3 measures the distances of the window's first pixel from the image's edges, stage 4 makes them limits of the window
+/// positions inside, stages 5 and 6 compare the columns' positions with these.
+fn inside(m: &Module, architecture: &Architecture, sums: &Sums, two_passes: &Net) -> Vec<Net> {
+    let size = |name: &str| m.zero_extend(&m.field(name), COORDINATE_BITS);
+    let low = m.registered("sum_x_3", &sums.x);
+    let high = m.registered("x_left_3", &m.subtract(&size("in_width"), &sums.x));
+    let above = m.registered("above_3", &m.sign(&sums.y));
+    let not_below = m.registered("not_below_3", &m.less_signed(&sums.y, &size("in_height")));
+
+    let outside = m.literal(16, POSITION_BITS);
+    let nothing = m.literal(0, POSITION_BITS);
+    let upper = |net: &Net| m.slice(net, 4, COORDINATE_BITS - 4);
+    let near = m.reduce_and(&upper(&low));
+    let negative = m.subtract(&nothing, &m.truncate(&low, POSITION_BITS));
+    let first = m.mux(&near, &negative, &outside);
+    let first = m.mux(&m.sign(&low), &first, &nothing);
+    let first = m.registered("first_inside", &first);
+    let far = m.reduce_or(&upper(&high));
+    let end = m.mux(&far, &outside, &m.truncate(&high, POSITION_BITS));
+    let end = m.mux(&m.sign(&high), &nothing, &end);
+    let end = m.registered("end_inside", &end);
+    let row = m.and(&m.not(&above), &not_below);
+    let tap = m.delayed("tap_beyond", &sums.beyond, 1);
+    let row = m.registered("row_inside", &m.and(&row, &m.not(&tap)));
+    let row = m.registered("row_inside_5", &row);
+
+    let columns = architecture.columns;
+    let cycles =
+        ACTIVATION_READ_LATENCY + FETCH_ADDRESS_LATENCY + rotation_stages(architecture) - 6;
+    (0..columns)
+        .map(|column| {
+            let literal = |at: usize| m.literal(at as u64, POSITION_BITS);
+            let position = m.mux(two_passes, &literal(2 * column % columns), &literal(column));
+            let early = m.less(&position, &first);
+            let early = m.registered(&format!("early_{column}"), &early);
+            let late = m.registered(&format!("in_time_{column}"), &m.less(&position, &end));
+            let valid = m.all(&[&m.not(&early), &late, &row]);
+            let valid = m.registered(&format!("valid_{column}"), &valid);
+            m.delayed(&format!("valid_{column}"), &valid, cycles)
+        })
+        .collect()
+}
+
+/// The banks' words in the order of the window: position w is bank (w + rotation) mod columns. Two levels a stage.
+fn rotated(m: &Module, architecture: &Architecture, rotation: &Net) -> Vec<Net> {
+    let columns = architecture.columns;
+    let data = m.input("read_data", 32 * columns);
+    let mut window: Vec<Net> = (0..columns)
+        .map(|bank| m.slice(&data, 32 * bank, 32))
+        .collect();
+    let mut rotation = rotation.clone();
+    let levels = tree_levels(columns);
+    for level in 0..levels {
+        let turn = m.bit(&rotation, level);
+        window = (0..columns)
+            .map(|at| m.mux(&turn, &window[(at + (1 << level)) % columns], &window[at]))
+            .collect();
+        if level % 2 == 1 || level + 1 == levels {
+            let stage = level / 2;
+            let keep =
+                |(at, word): (usize, &Net)| m.registered(&format!("window_{stage}_{at}"), word);
+            window = window.iter().enumerate().map(keep).collect();
+            rotation = m.registered(&format!("rotation_stage_{stage}"), &rotation);
+        }
+    }
+    m.unused(&rotation);
+    window
+}

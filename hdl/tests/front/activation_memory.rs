@@ -1,0 +1,145 @@
+//! Activation memory against an array of bytes.
+
+use crate::support::{Random, Unit, architecture};
+use bitweft_hdl::activation_memory::{WRITE_TO_READ, WRITERS, activation_memory, address_bits};
+use bitweft_isa::timing::ACTIVATION_READ_LATENCY;
+use std::collections::VecDeque;
+
+/// Random writers and readers; reads that the contract leaves undefined are not compared.
+fn random_traffic(columns: usize, seed: u64) {
+    println!("columns {columns}, seed {seed}");
+    let architecture = architecture(columns, 2);
+    let depth = 40;
+    let architecture = bitweft_isa::architecture::Architecture {
+        activation_words: depth,
+        ..architecture
+    };
+    let bits = address_bits(&architecture);
+    let mut random = Random(seed);
+    let mut unit = Unit::new(&activation_memory(&architecture), seed);
+    let mut memory = vec![random.bytes(4 * columns); depth];
+    for (row, bytes) in memory.iter().enumerate() {
+        unit.set("host_write_enable", 1);
+        unit.set("host_address", row as u64);
+        unit.set_bytes("host_write_data", bytes);
+        unit.tick();
+    }
+    unit.set("host_write_enable", 0);
+    let mut expected: VecDeque<Vec<Option<u8>>> = VecDeque::new();
+    let mut compared = 0;
+    for _ in 0..3000 {
+        let host_row = random.between(0, depth - 1);
+        let reads = drive_reads(&mut unit, &mut random, columns, depth, bits, host_row);
+        // What is read now is what was written up to the cycle before.
+        const { assert!(WRITE_TO_READ == 1) };
+        let mut now: Vec<Option<u8>> = (0..4 * columns)
+            .map(|at| Some(memory[reads[at / 4]][at]))
+            .collect();
+        let data = random.bytes(4 * columns);
+        for (lane, row) in drive_write(&mut unit, &mut random, &data, depth, bits, host_row) {
+            for (column, read) in reads.iter().enumerate() {
+                let at = 4 * column + lane;
+                memory[row][at] = data[at];
+                if *read == row {
+                    now[at] = None;
+                }
+            }
+        }
+        expected.push_back(now);
+        if expected.len() > ACTIVATION_READ_LATENCY {
+            let bytes: Vec<u8> = unit
+                .words("read_data")
+                .iter()
+                .flat_map(|word| word.to_le_bytes())
+                .collect();
+            let now = expected.pop_front().expect("not empty");
+            for (at, expected) in now.iter().enumerate() {
+                if let Some(expected) = expected {
+                    assert_eq!(bytes[at], *expected, "cycle {}, byte {at}", unit.cycle);
+                    compared += 1;
+                }
+            }
+        }
+        unit.tick();
+    }
+    assert!(compared > 2000 * columns);
+}
+
+/// Drives one reader (the others get noise); returns every bank's row.
+fn drive_reads(
+    unit: &mut Unit,
+    random: &mut Random,
+    columns: usize,
+    depth: usize,
+    bits: usize,
+    host_row: usize,
+) -> Vec<usize> {
+    let rows: Vec<usize> = (0..columns).map(|_| random.between(0, depth - 1)).collect();
+    let packed = rows
+        .iter()
+        .rev()
+        .fold(0_u128, |all, &row| all << bits | row as u128);
+    unit.set_bytes(
+        "fetch_address",
+        &packed.to_le_bytes()[..(bits * columns).div_ceil(8)],
+    );
+    let elementwise_row = random.between(0, depth - 1);
+    unit.set("elementwise_address", elementwise_row as u64);
+    unit.set("host_address", host_row as u64);
+    let choice = random.between(0, 3);
+    unit.set("host_select", u64::from(choice == 0));
+    unit.set("elementwise_select", u64::from(choice == 1));
+    match choice {
+        0 => vec![host_row; columns],
+        1 => vec![elementwise_row; columns],
+        _ => rows,
+    }
+}
+
+/// Lets one writer at most write `data`; returns (byte lane, row) of what is written.
+fn drive_write(
+    unit: &mut Unit,
+    random: &mut Random,
+    data: &[u8],
+    depth: usize,
+    bits: usize,
+    host_row: usize,
+) -> Vec<(usize, usize)> {
+    let choice = random.between(0, WRITERS.len() + 1);
+    unit.set("host_write_enable", u64::from(choice == WRITERS.len()));
+    unit.set_bytes("host_write_data", data);
+    let mut written = Vec::new();
+    if choice == WRITERS.len() {
+        written.extend((0..4).map(|lane| (lane, host_row)));
+    }
+    for (index, writer) in WRITERS.iter().enumerate() {
+        let rows: Vec<usize> = (0..4).map(|_| random.between(0, depth - 1)).collect();
+        let enables = if choice == index {
+            random.next() & 15
+        } else {
+            0
+        };
+        let packed = rows
+            .iter()
+            .rev()
+            .fold(0, |all, &row| all << bits | row as u64);
+        let noise = random.bytes(data.len());
+        unit.set(&format!("{writer}_write_enable"), enables);
+        unit.set(&format!("{writer}_write_address"), packed);
+        let data = if choice == index { data } else { &noise };
+        unit.set_bytes(&format!("{writer}_write_data"), data);
+        written.extend(
+            (0..4)
+                .filter(|lane| enables >> lane & 1 == 1)
+                .map(|lane| (lane, rows[lane])),
+        );
+    }
+    written
+}
+
+#[test]
+fn reads_see_the_last_write() {
+    for (columns, seed) in [(1, 1), (3, 2), (8, 3)] {
+        random_traffic(columns, seed);
+    }
+}

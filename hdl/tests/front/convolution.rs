@@ -1,0 +1,151 @@
+//! Fetch with the activation memory: what the array captures in a convolution, and when.
+
+use crate::{
+    shape::Shape,
+    support::{Random, Unit, architecture},
+};
+use bitweft_isa::{
+    ROWS,
+    architecture::Architecture,
+    timing::{FETCH_START, PLANE_TO_FILL, fetch_latency, fill_cycles, fill_to_plane},
+};
+
+/// One quad and pass of a chunk: what the array is told and given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Group {
+    cycle: usize,
+    pass: u64,
+    bank: u64,
+    quad: u64,
+    /// Row by row, the words of the columns that take theirs in this pass.
+    words: Vec<Vec<Option<u32>>>,
+}
+
+/// When `chunk_released` comes for a chunk: that many cycles after `chunk_filled` or the release of the one before.
+fn release_delays(random: &mut Random, chunks: usize) -> Vec<usize> {
+    let slow = random.between(0, 2) * 150;
+    (0..chunks).map(|_| random.between(1, 2 + slow)).collect()
+}
+
+/// The groups of a whole convolution, and the cycles of `chunk_filled` and `chunk_released`; `start` is cycle 0.
+fn expected(
+    architecture: &Architecture,
+    shape: &Shape,
+    memory: &[Vec<u8>],
+    delays: &[usize],
+) -> (Vec<Group>, Vec<usize>, Vec<usize>) {
+    let passes = 1 + usize::from(shape.two_passes(architecture.columns));
+    let mut groups = Vec::new();
+    let mut filled: Vec<usize> = Vec::new();
+    let mut released: Vec<usize> = Vec::new();
+    let mut next = FETCH_START;
+    let chunks = shape.chunks(architecture);
+    for chunk in 0..chunks * shape.blocks(architecture) {
+        if chunk >= 2 {
+            next = next.max(released[chunk - 2] + PLANE_TO_FILL - 1);
+        }
+        for quad in 0..architecture.quads {
+            for pass in 0..passes {
+                let tap = chunk % chunks * architecture.quads + quad;
+                groups.push(Group {
+                    cycle: next + fetch_latency(architecture) + (quad * passes + pass) * ROWS,
+                    pass: pass as u64,
+                    bank: (chunk % 2) as u64,
+                    quad: quad as u64,
+                    words: (0..ROWS)
+                        .map(|row| {
+                            let strip = chunk / chunks * ROWS + row;
+                            shape.words(architecture, memory, strip, tap, pass)
+                        })
+                        .collect(),
+                });
+            }
+        }
+        next += fill_cycles(architecture, passes == 2);
+        filled.push(next - 1 + fill_to_plane(architecture) - 1);
+        let before = released.last().copied().unwrap_or(0);
+        released.push(filled[chunk].max(before) + delays[chunk]);
+    }
+    (groups, filled, released)
+}
+
+/// Runs one convolution and compares every cycle.
+fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random, memory: &[Vec<u8>]) {
+    let shape = Shape::convolution(random, architecture);
+    let chunks = shape.chunks(architecture) * shape.blocks(architecture);
+    let delays = release_delays(random, chunks);
+    let (groups, filled, released) = expected(architecture, &shape, memory, &delays);
+    unit.set_fields(&shape.descriptor(architecture));
+    unit.cycle = 0;
+    let end = released.iter().max().expect("chunks") + 40;
+    let mut at = 0;
+    let mut rows: Option<(usize, usize)> = None;
+    while unit.cycle < end {
+        unit.set("start", u64::from(unit.cycle == 0));
+        unit.set("chunk_released", u64::from(released.contains(&unit.cycle)));
+        unit.eval();
+        let cycle = unit.cycle;
+        assert_eq!(
+            unit.is("chunk_filled"),
+            filled.contains(&cycle),
+            "chunk_filled in cycle {cycle} of {shape:?}"
+        );
+        assert!(!unit.is("pool_valid"));
+        assert_eq!(
+            unit.is("fill_enable"),
+            rows.is_some(),
+            "cycle {cycle} of {shape:?}"
+        );
+        if let Some((group, row)) = rows {
+            let group = &groups[group];
+            let fill = ["fill_bank", "fill_quad", "fill_entry"].map(|name| unit.get(name));
+            assert_eq!(
+                fill,
+                [group.bank, group.quad, row as u64],
+                "cycle {cycle} of {shape:?}"
+            );
+        }
+        rows = rows.and_then(|(group, row)| (row + 1 < ROWS).then_some((group, row + 1)));
+        let due = groups.get(at).is_some_and(|group| group.cycle == cycle);
+        assert_eq!(
+            unit.is("capture"),
+            due,
+            "capture in cycle {cycle} of {shape:?}"
+        );
+        if due {
+            assert_eq!(unit.get("capture_pass"), groups[at].pass);
+            rows = Some((at, 0));
+            at += 1;
+        }
+        if let Some((group, row)) = rows {
+            let bus = unit.words("x_bus");
+            for (column, word) in groups[group].words[row].iter().enumerate() {
+                if let Some(word) = word {
+                    assert_eq!(
+                        bus[column], *word,
+                        "group {group}, row {row}, column {column} in cycle {cycle} of {shape:?}"
+                    );
+                }
+            }
+        }
+        unit.tick();
+    }
+    assert_eq!(at, groups.len(), "{shape:?}");
+}
+
+fn convolutions(columns: usize, quads: usize, seed: u64, count: usize) {
+    println!("columns {columns}, quads {quads}, seed {seed}");
+    let architecture = architecture(columns, quads);
+    let mut random = Random(seed);
+    let (mut unit, memory) = crate::shape::fetch_with_memory(&architecture, &mut random);
+    for _ in 0..count {
+        check(&mut unit, &architecture, &mut random, &memory);
+    }
+}
+
+#[test]
+fn windows_reach_their_columns_in_time() {
+    for (columns, quads, seed) in [(1, 2, 10), (2, 4, 11), (3, 5, 12), (4, 2, 13), (8, 18, 14)] {
+        convolutions(columns, quads, seed, 25);
+    }
+}
