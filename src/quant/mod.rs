@@ -79,7 +79,7 @@ impl Default for Options {
             bits_max: 8,
             activation_range: RangeMethod::Mse,
             weight_rounding: WeightRounding::ErrorFeedback,
-            weighting: Weighting::Energy,
+            weighting: Weighting::Fisher,
             ridge: 0.01,
             pixels_per_image: 64,
             rounding: Rounding::Single,

@@ -51,14 +51,9 @@ impl LayerLoss {
     }
 
     fn units(&self) -> impl Iterator<Item = Unit> + '_ {
-        let factor = if self.energy > 0.0 {
-            1.0 / self.energy
-        } else {
-            0.0
-        };
-        self.error.iter().map(move |error| Unit {
+        self.error.iter().zip(&self.weight).map(|(error, weight)| Unit {
             cost_per_bit: self.macs_per_filter,
-            sensitivity: error.map(|error| error * factor),
+            sensitivity: error.map(|error| error * weight),
         })
     }
 }
