@@ -11,19 +11,20 @@
 //! | `fill_enable`, `fill_quad`, `fill_entry`, `fill_bank` | 1, 5, 3, 1 | [`crate::dot`]; from the cycle after `capture` |
 //! | `plane_word`, `plane_bank` | K, 1 | a plane |
 //! | `horner_first`, `horner_sign` | 1 | `timing::dot_latency` after `plane_word` |
-//! | `accumulator_address` | | position and half, `timing::accumulator_delay` after a filter's last `plane_word` |
+//! | `accumulator_address` | | half and position, `timing::accumulator_delay` after a filter's last `plane_word` |
 //! | `accumulator_write` | 1 | with it: add the filter's result |
 //! | `accumulator_clear` | 1 | with it: to 0 (first chunk) |
-//! | `accumulator_drain` | 1 | or: read for the drain |
+//! | `accumulator_read_address` | | the same address, or the one to drain |
+//! | `accumulator_drain` | 1 | with it: drain what is read; not with a write unless that clears |
 //! | `drain_data` | ways x columns x bits, out | way w, column c at bits (w x columns + c) x `accumulator_bits`; row r = w x `rows_per_way` + i at `timing::DRAIN_LATENCY` + r cycles after `accumulator_drain`; else 0 |
 //!
-//! An address read `timing::ACCUMULATOR_UPDATE_LATENCY` cycles after an addition's sees its result; earlier reads see the old
-//! value or, two cycles after, an undefined one. Reset clears the strobes (capture is data: it only reaches tables through fill strobes).
+//! An address read `timing::ACCUMULATOR_UPDATE_LATENCY` cycles after an addition's sees its result; earlier reads see the
+//! old value or, one cycle before, an undefined one. Reset clears the strobes that fill, write and drain.
 //!
 //! ```text
 //! clock               _/~\_/~\_/~\_/~\_/~\_/~\_/~\_
 //! accumulator_drain   _/~~~\_______________________   (d)
-//! accumulator_address  X a X
+//! accumulator_read_address X a X
 //! drain_data, way 0   0                X r0X r1X r2X  (d + DRAIN_LATENCY + row)
 //! ```
 
@@ -98,16 +99,17 @@ fn capture_controls(module: &Module) -> Vec<Control> {
 
 /// The lane's Horner and accumulator inputs, aligned, then the drain's gate.
 fn accumulator_controls(module: &Module, architecture: &Architecture) -> Vec<Control> {
-    let [first, sign, read, clear, enable, write] = lane::ACCUMULATOR_INPUTS;
-    let address = module.input("accumulator_address", lane::address_bits(architecture));
+    let [first, sign, read, keep, enable, write] = lane::ACCUMULATOR_INPUTS;
+    let address_bits = lane::address_bits(architecture);
+    let address = module.input("accumulator_address", address_bits);
     let write_now = module.input("accumulator_write", 1);
     let clear_now = module.input("accumulator_clear", 1);
     let drain_now = module.input("accumulator_drain", 1);
     vec![
         Control::data(first, module.input(first, 1)),
         Control::data(sign, module.input(sign, 1)),
-        Control::data(read, address.clone()),
-        Control::data(clear, module.registered("clear", &clear_now)),
+        Control::data(read, module.input(read, address_bits)),
+        Control::data(keep, module.delayed("keep", &module.not(&clear_now), 2)),
         Control::strobe(enable, module.delayed_reset("write", &write_now, 2)),
         Control::data(write, module.delayed("write_address", &address, 2)),
         Control::strobe("drain", module.delayed_reset("drain", &drain_now, 2)),

@@ -7,23 +7,23 @@
 //! | fill controls | | from c + 1 | [`crate::dot`], aligned |
 //! | plane controls | | from p | [`crate::dot`], aligned |
 //! | `horner_first`, `horner_sign` | 1 | p + D | `h <= (first ? 0 : 2h) + (sum ^ sign)` |
-//! | `accumulator_read_address` | | p + D - 1 | accumulator to read, or to drain |
-//! | `accumulator_clear` | 1 | p + D | read 0 instead |
-//! | `accumulator_write_enable`, `_write_address` | | p + D + 1 | add h and write |
-//! | `accumulator` | bits | p + D + 1 | what was read |
+//! | `accumulator_read_address` | | p + D - 1 | accumulator to add to, or to drain |
+//! | `accumulator` | bits, out | p + D + 1 | what was read |
+//! | `accumulator_write_enable`, `_write_address` | | p + D + 1 | write the sum of h and ... |
+//! | `accumulator_keep` | 1 | p + D + 1 | ... what was read, or 0 |
 //!
 //! p: a filter's last plane, D: `timing::dot_latency`. The sum is written at the end of the cycle of
-//! `accumulator_write_enable`: a read address `timing::ACCUMULATOR_UPDATE_LATENCY` cycles after that of an addition reads the sum,
-//! one cycle earlier an undefined value, before that the old one. No reset: the strobes have one.
+//! `accumulator_write_enable`: a read address `timing::ACCUMULATOR_UPDATE_LATENCY` cycles after that of an addition reads
+//! the sum, one cycle earlier an undefined value, before that the old one. A first chunk reads nothing, so that the drain
+//! may read in its place. No reset: the strobes have one.
 //!
 //! ```text
 //! clock                     _/~\_/~\_/~\_/~\_/~\_/~\_
 //! sum (last plane)                  X t X
-//! accumulator_read_address      X a X
+//! accumulator_read_address      X a X       X a X       (the second reads A + h)
 //! h                                     X h X
 //! accumulator                           X A X
 //! accumulator_write_enable  ____________/~~~\________
-//! accumulator_read_address                    X a X   (reads A + h)
 //! ```
 
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) const ACCUMULATOR_INPUTS: [&str; 6] = [
     "horner_first",
     "horner_sign",
     "accumulator_read_address",
-    "accumulator_clear",
+    "accumulator_keep",
     "accumulator_write_enable",
     "accumulator_write_address",
 ];
@@ -83,7 +83,7 @@ fn horner(module: &Module, architecture: &Architecture, sum: &Net) -> Net {
 fn accumulate(module: &Module, architecture: &Architecture, horner: &Net) -> Net {
     let bits = architecture.accumulator_bits;
     let read_address = module.input(ACCUMULATOR_INPUTS[2], address_bits(architecture));
-    let clear = module.input(ACCUMULATOR_INPUTS[3], 1);
+    let keep = module.input(ACCUMULATOR_INPUTS[3], 1);
     let write_enable = module.input(ACCUMULATOR_INPUTS[4], 1);
     let write_address = module.input(ACCUMULATOR_INPUTS[5], address_bits(architecture));
     let sum = module.wire("accumulator_sum", bits);
@@ -103,8 +103,8 @@ fn accumulate(module: &Module, architecture: &Architecture, horner: &Net) -> Net
             read_address: &read_address,
         },
     );
-    let held = module.mux(&clear, &module.literal(0, bits), &read);
-    let held = module.registered("held", &held);
-    module.drive(&sum, &module.add(&held, &module.sign_extend(horner, bits)));
+    let held = module.registered("held", &read);
+    let kept = module.gate(&held, &keep);
+    module.drive(&sum, &module.add(&kept, &module.sign_extend(horner, bits)));
     held
 }

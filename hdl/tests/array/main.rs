@@ -1,0 +1,7 @@
+//! Co-simulations of the array and of its parts against naive models, and the lint gate over them.
+
+mod dot;
+mod lint;
+mod rows;
+mod script;
+mod support;
