@@ -252,6 +252,19 @@ pub fn filter_width(weights: impl IntoIterator<Item = i8>) -> u8 {
     u8::try_from(bits.max(2)).unwrap_or(8)
 }
 
+/// Whether a filter of this width can have these weights: none but 0 at width 0, -1 and +1 at width 1, the
+/// two's complement range at 2..=8. A wider filter than [`filter_width`] is allowed.
+#[must_use]
+pub fn width_holds(bits: u8, weights: impl IntoIterator<Item = i8>) -> bool {
+    match bits {
+        1 => weights
+            .into_iter()
+            .all(|weight| weight == 1 || weight == -1),
+        0..=8 => filter_width(weights) <= bits,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +286,7 @@ mod tests {
         ];
         for (weights, width) in cases {
             assert_eq!(filter_width(weights.iter().copied()), width, "{weights:?}");
+            assert!(width_holds(width, weights.iter().copied()));
         }
     }
 }

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::bwfile::{self, BwError};
 use super::float::FloatNetwork;
 use super::integer::IntegerNetwork;
+use super::onnx;
 use super::tflite::{self, TfliteError};
 
 /// Largest network file that is read, in bytes.
@@ -64,9 +66,26 @@ pub enum ModelError {
         /// What is wrong with it.
         cause: TfliteError,
     },
+    /// An ONNX file.
+    #[error("{}: {cause}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: onnx::Error,
+    },
+    /// A `.bw` file.
+    #[error("{}: {cause}", path.display())]
+    Bw {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: BwError,
+    },
 }
 
-/// Loads a network: TensorFlow Lite by its identifier. The network's name is the file's, without folder and extension.
+/// Loads a network: TensorFlow Lite and `.bw` files by their first bytes or extension, ONNX files by their
+/// extension. The network's name is the file's, without folder and extension; a `.bw` file keeps its own.
 ///
 /// # Errors
 /// [`ModelError`], which names the file and the field or the operators.
@@ -79,6 +98,22 @@ pub fn load_model(path: impl AsRef<Path>) -> Result<Model, ModelError> {
             path: path.to_owned(),
             cause,
         });
+    }
+    if bytes.starts_with(&bwfile::MAGIC) || has_extension(path, "bw") {
+        return bwfile::decode(&bytes)
+            .map(Model::Integer)
+            .map_err(|cause| ModelError::Bw {
+                path: path.to_owned(),
+                cause,
+            });
+    }
+    if has_extension(path, "onnx") {
+        return onnx::read_float(&bytes, &name)
+            .map(Model::Float)
+            .map_err(|cause| ModelError::Onnx {
+                path: path.to_owned(),
+                cause,
+            });
     }
     Err(ModelError::UnknownFormat {
         path: path.to_owned(),

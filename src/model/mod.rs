@@ -3,6 +3,7 @@
 //! Every activation is an image of shape `[height, width, channels]` (NHWC without the batch); a
 //! vector is `[1, 1, channels]`. Weights are `[out, row, column, in]`.
 
+pub mod bwfile;
 pub mod data;
 pub mod float;
 pub mod input;

@@ -71,5 +71,9 @@ pub fn read_integer(bytes: &[u8], name: &str) -> Result<IntegerNetwork, TfliteEr
     integer::lower(&file, &steps, name, &mut report)
 }
 
+/// Multiplier of TFLite's MEAN over `count` pixels.
+#[cfg(test)]
+pub(crate) use scaling::mean as mean_multiplier;
+
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::TfliteError;
 use super::file::File;
-use crate::model::integer::{InputTransform, IntegerNetwork, IntegerOp, Rounding, filter_width};
+use crate::model::integer::{InputTransform, IntegerNetwork, IntegerOp, Rounding, width_holds};
 
 /// Name of the record of filter widths.
 pub(super) const BITS_RECORD: &str = "bitweft.bits";
@@ -60,7 +60,7 @@ fn apply_widths(network: &mut IntegerNetwork, widths: Vec<Vec<u8>>) -> Result<()
             ));
         }
         for (filter, (weights, bits)) in convolution.weights.outer_iter().zip(&bits).enumerate() {
-            if !holds(*bits, weights.iter().copied()) {
+            if !width_holds(*bits, weights.iter().copied()) {
                 return Err(format!(
                     "layer `{}`, filter {filter}: {bits} bits do not hold its weights",
                     layer.name
@@ -72,15 +72,5 @@ fn apply_widths(network: &mut IntegerNetwork, widths: Vec<Vec<u8>>) -> Result<()
     match widths.next() {
         Some(_) => Err("more lists than convolutions".to_owned()),
         None => Ok(()),
-    }
-}
-
-/// Whether a filter of this width can have these weights. A binary filter has no 0, so it is no special
-/// case of wider ones, but every binary filter is also a filter of 2 bits.
-pub(super) fn holds(bits: u8, weights: impl IntoIterator<Item = i8> + Clone) -> bool {
-    match bits {
-        1 => weights.into_iter().all(|weight| weight.abs() == 1),
-        0..=8 => filter_width(weights) <= bits,
-        _ => false,
     }
 }

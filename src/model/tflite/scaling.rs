@@ -44,7 +44,7 @@ pub(super) fn add(inputs: [f32; 2], output: f32) -> Option<([Multiplier; 2], Mul
 
 /// Multiplier of MEAN over `count` pixels. TFLite divides the mantissa of s_in / s_out by the count, so
 /// the mantissa may lie below 2^30.
-pub(super) fn mean(input: f32, output: f32, count: usize) -> Multiplier {
+pub(crate) fn mean(input: f32, output: f32, count: usize) -> Multiplier {
     let factor = rescale(input, output);
     let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
     let count_bits = i32::try_from(count.ilog2()).unwrap_or(32);
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(
             multiplier,
             Multiplier {
-                mantissa: (1_i32 << 30) / 9 * 8 + (((1 << 30) % 9) * 8) / 9,
+                mantissa: 954_437_176,
                 shift: -2
             }
         );
