@@ -26,7 +26,7 @@ pub enum Command {
     Identify = 0,
     /// Payload: whole rows, written from `address` on.
     Write = 1,
-    /// Payload: count of rows (u16); response: the rows from `address` on.
+    /// Payload: count of rows (u16); response: the rows from `address` on. Activations and counters can be read.
     Read = 2,
     /// `address`: first descriptor; payload: fingerprint (u32), count of descriptors (u16). Answered at once.
     Run = 3,
@@ -47,11 +47,11 @@ pub enum Status {
     BadCrc = 1,
     /// Unknown command.
     BadCommand = 2,
-    /// Unknown space, or one that cannot be written.
+    /// Unknown space, or one that cannot be written (or read).
     BadSpace = 3,
     /// Address or count beyond the space.
     BadAddress = 4,
-    /// Payload empty, too long or not whole rows.
+    /// Payload (or what was asked for) empty, too long or not whole rows.
     BadLength = 5,
     /// A run is in progress; only Identify, Status and Stop are taken.
     Busy = 6,

@@ -304,6 +304,12 @@ impl Module {
         self.result("all", 1, &format!("&{text}"))
     }
 
+    /// Parity: exclusive or of all bits.
+    pub fn reduce_xor(&self, a: &Net) -> Net {
+        let text = self.text(a);
+        self.result("parity", 1, &format!("^{text}"))
+    }
+
     /// Or of several nets of one width.
     ///
     /// # Panics
