@@ -58,3 +58,95 @@ pub enum Status {
     /// The fingerprint of a Run is not this architecture's.
     BadFingerprint = 7,
 }
+
+impl Status {
+    /// The status of a code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        [
+            Self::Ok,
+            Self::BadCrc,
+            Self::BadCommand,
+            Self::BadSpace,
+            Self::BadAddress,
+            Self::BadLength,
+            Self::Busy,
+            Self::BadFingerprint,
+        ]
+        .into_iter()
+        .find(|&status| status as u8 == code)
+    }
+}
+
+/// A request's bytes. `payload` has at most [`PAYLOAD_MAX`] bytes.
+#[must_use]
+pub fn request(command: Command, sequence: u8, space: u8, address: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![REQUEST_MAGIC, command as u8, sequence, space];
+    bytes.extend(address.to_le_bytes());
+    // Longer payloads than PAYLOAD_MAX are refused by the device.
+    bytes.extend(
+        u16::try_from(payload.len())
+            .unwrap_or(u16::MAX)
+            .to_le_bytes(),
+    );
+    bytes.extend(payload);
+    bytes.extend(crc32fast::hash(&bytes[1..]).to_le_bytes());
+    bytes
+}
+
+/// A response whose CRC matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// Opcode of the request.
+    pub opcode: u8,
+    /// Sequence of the request.
+    pub sequence: u8,
+    /// Status code.
+    pub status: u8,
+    /// Payload.
+    pub payload: Vec<u8>,
+}
+
+/// What the front of a stream of received bytes is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parsed {
+    /// A response, and the bytes it took.
+    Response(Response, usize),
+    /// Not the start of a response: drop so many bytes.
+    Garbage(usize),
+    /// More bytes are needed.
+    Incomplete,
+}
+
+/// Reads the front of a stream of received bytes.
+#[must_use]
+pub fn parse_response(bytes: &[u8]) -> Parsed {
+    if bytes.first().is_some_and(|&first| first != RESPONSE_MAGIC) {
+        let next = bytes.iter().position(|&byte| byte == RESPONSE_MAGIC);
+        return Parsed::Garbage(next.unwrap_or(bytes.len()));
+    }
+    let Some(head) = bytes.get(..RESPONSE_HEADER) else {
+        return Parsed::Incomplete;
+    };
+    let length = usize::from(u16::from_le_bytes([head[4], head[5]]));
+    if length > PAYLOAD_MAX {
+        return Parsed::Garbage(1);
+    }
+    let end = RESPONSE_HEADER + length;
+    let Some(crc) = bytes.get(end..end + CRC) else {
+        return Parsed::Incomplete;
+    };
+    if crc != crc32fast::hash(&bytes[1..end]).to_le_bytes() {
+        return Parsed::Garbage(1);
+    }
+    let payload = bytes[RESPONSE_HEADER..end].to_vec();
+    Parsed::Response(
+        Response {
+            opcode: head[1],
+            sequence: head[2],
+            status: head[3],
+            payload,
+        },
+        end + CRC,
+    )
+}

@@ -139,3 +139,7 @@ pub const POOL_WINDOW_CYCLES_MIN: usize = 4;
 
 /// From `accumulator_drain` at row 0 to row 0's value on the drain bus; row r's follows r cycles later.
 pub const DRAIN_LATENCY: usize = 4;
+
+/// Cycles of a descriptor besides those from its unit's `start` to the unit's `done` (both cycles counted as one
+/// difference): reading its words, and the first counter's write.
+pub const SEQUENCER_CYCLES: usize = crate::descriptor::WORDS + 4;
