@@ -34,15 +34,25 @@ use crate::golden::float;
 use crate::model::float::{FloatNetwork, FloatOp};
 use crate::model::integer::{IntegerNetwork, Rounding};
 
+/// What a budget counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// MACs x bits (C), as the processor's time does: a budget is bits on the MAC-weighted average.
+    Time,
+    /// Weights x bits, the weight data: a budget is bits a weight.
+    Size,
+}
+
 /// How widths are given to filters.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Allocation {
     /// The same width for every filter.
     Uniform(u8),
-    /// One width a layer; at most this many bits on the MAC-weighted average.
+    /// One width a layer; at most this many bits on the average that the objective counts.
     PerLayer(f64),
-    /// A width for every filter; at most this many bits on the MAC-weighted average.
+    /// A width for every filter; at most this many bits on the average that the objective counts.
     PerFilter(f64),
 }
 
@@ -51,6 +61,8 @@ pub enum Allocation {
 pub struct Options {
     /// Widths, or the budget for them.
     pub allocation: Allocation,
+    /// What the budget counts.
+    pub objective: Objective,
     /// Smallest width that a budget may give to a filter; 0 allows it to be pruned.
     pub bits_min: u8,
     /// Largest width that a budget may give to a filter; at most 8.
@@ -75,6 +87,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             allocation: Allocation::PerFilter(4.0),
+            objective: Objective::Time,
             bits_min: 0,
             bits_max: 8,
             activation_range: RangeMethod::Mse,
@@ -119,10 +132,10 @@ pub enum QuantError {
     },
     /// The budget is below what the smallest width costs, above 8 bits, or no number.
     #[error(
-        "a budget of {budget} bits a MAC cannot be reached: it has to be from {lowest} to {highest}"
+        "a budget of {budget} bits on average cannot be reached: it has to be from {lowest} to {highest}"
     )]
     Budget {
-        /// Bits on the MAC-weighted average that were asked for.
+        /// Bits on average that were asked for.
         budget: f64,
         /// Smallest width.
         lowest: u8,
@@ -170,8 +183,12 @@ pub struct Report {
     pub mac_bits: u64,
     /// C / MACs.
     pub average_bits: f64,
+    /// Weights.
+    pub weights: u64,
     /// Weights x bits, summed: the weight data in bits.
     pub weight_bits: u64,
+    /// Weight data / weights.
+    pub average_weight_bits: f64,
     /// Total estimated loss of the allocation.
     pub sensitivity: f64,
     /// No allocation within the budget has a smaller estimated loss than this.
@@ -179,11 +196,11 @@ pub struct Report {
 }
 
 /// Quantizes a network with `calibration` images: real inputs `[height, width, channels]`
-/// ([`float::apply_transform`] makes them from bytes; 256 are enough).
+/// ([`float::apply_transform`] makes them from bytes; 256 of all classes are enough).
 ///
-/// The budget is never exceeded: C of the result is at most budget x MACs. Filters whose weights are
-/// whole numbers within a width (selection, identity) are kept exactly. The result depends on its
-/// arguments only, not on the number of threads.
+/// The budget is never exceeded: the cost that the objective counts is at most budget x MACs (or
+/// weights). Filters whose weights are whole numbers within a width (selection, identity) are kept
+/// exactly. The result depends on its arguments only, not on the number of threads.
 ///
 /// # Errors
 /// See [`QuantError`].
@@ -192,21 +209,74 @@ pub fn quantize(
     calibration: &[Array3<f32>],
     options: &Options,
 ) -> Result<(IntegerNetwork, Report), QuantError> {
-    check(network, calibration, options)?;
-    let found = calibration::calibrate(network, calibration, options)?;
-    let losses = sensitivity::measure(network, calibration, &found.moments, options)?;
-    let plan = sensitivity::plan(&losses, options)?;
-    let rounded =
-        rounding::round_network(network, calibration, &found.affine, &plan.bits, options)?;
-    let integer = emit::network(network, &found.affine, &rounded, options.rounding);
-    Ok((integer, report(network, &losses, &plan)))
+    Quantizer::new(network, calibration, options.clone())?.quantize(options.allocation)
 }
 
-fn check(
-    network: &FloatNetwork,
-    calibration: &[Array3<f32>],
-    options: &Options,
-) -> Result<(), QuantError> {
+/// A calibrated network with its losses measured, for several allocations of the same network.
+pub struct Quantizer<'a> {
+    network: &'a FloatNetwork,
+    calibration: &'a [Array3<f32>],
+    options: Options,
+    affine: Vec<range::Affine>,
+    losses: Vec<Option<sensitivity::LayerLoss>>,
+}
+
+impl<'a> Quantizer<'a> {
+    /// Calibrates, and measures what every filter loses at every width.
+    ///
+    /// # Errors
+    /// As [`quantize`].
+    pub fn new(
+        network: &'a FloatNetwork,
+        calibration: &'a [Array3<f32>],
+        options: Options,
+    ) -> Result<Self, QuantError> {
+        check(network, calibration, &options)?;
+        let found = calibration::calibrate(network, calibration, &options)?;
+        let losses = sensitivity::measure(network, calibration, &found.moments, &options)?;
+        Ok(Self {
+            network,
+            calibration,
+            options,
+            affine: found.affine,
+            losses,
+        })
+    }
+
+    /// The widths of `allocation` with the losses that they are estimated to cause, without rounding
+    /// the network.
+    ///
+    /// # Errors
+    /// [`QuantError::Budget`], [`QuantError::Widths`].
+    pub fn plan(&self, allocation: Allocation) -> Result<Report, QuantError> {
+        let plan = self.allocate(allocation)?;
+        Ok(report(self.network, &self.losses, &plan))
+    }
+
+    /// The network at the widths of `allocation` (in place of the one in the options).
+    ///
+    /// # Errors
+    /// As [`quantize`].
+    pub fn quantize(&self, allocation: Allocation) -> Result<(IntegerNetwork, Report), QuantError> {
+        let plan = self.allocate(allocation)?;
+        let (network, options) = (self.network, &self.options);
+        let rounded =
+            rounding::round_network(network, self.calibration, &self.affine, &plan.bits, options)?;
+        let integer = emit::network(network, &self.affine, &rounded, options.rounding);
+        Ok((integer, report(network, &self.losses, &plan)))
+    }
+
+    fn allocate(&self, allocation: Allocation) -> Result<sensitivity::Plan, QuantError> {
+        let options = Options {
+            allocation,
+            ..self.options.clone()
+        };
+        check_widths(&options)?;
+        sensitivity::plan(&self.losses, &options)
+    }
+}
+
+fn check_widths(options: &Options) -> Result<(), QuantError> {
     let (lowest, highest) = match options.allocation {
         Allocation::Uniform(bits) => (bits, bits),
         _ => (options.bits_min, options.bits_max),
@@ -214,6 +284,15 @@ fn check(
     if lowest > highest || highest > 8 {
         return Err(QuantError::Widths { lowest, highest });
     }
+    Ok(())
+}
+
+fn check(
+    network: &FloatNetwork,
+    calibration: &[Array3<f32>],
+    options: &Options,
+) -> Result<(), QuantError> {
+    check_widths(options)?;
     if calibration.is_empty() {
         return Err(QuantError::NoCalibration);
     }
@@ -254,7 +333,9 @@ fn report(
         macs: 0,
         mac_bits: 0,
         average_bits: 0.0,
+        weights: 0,
         weight_bits: 0,
+        average_weight_bits: 0.0,
         sensitivity: plan.sensitivity,
         sensitivity_bound: plan.sensitivity_bound,
     };
@@ -264,6 +345,7 @@ fn report(
         let total: u64 = bits.iter().map(|b| u64::from(*b)).sum();
         report.macs += loss.macs_per_filter * filters;
         report.mac_bits += loss.macs_per_filter * total;
+        report.weights += loss.weights_per_filter * filters;
         report.weight_bits += loss.weights_per_filter * total;
         report.layers.push(LayerReport {
             name: layer.name.clone(),
@@ -275,5 +357,6 @@ fn report(
         });
     }
     report.average_bits = report.mac_bits as f64 / report.macs.max(1) as f64;
+    report.average_weight_bits = report.weight_bits as f64 / report.weights.max(1) as f64;
     report
 }

@@ -16,7 +16,7 @@ use super::linear::{cholesky, solve_rows};
 use super::range::Affine;
 use super::statistics::{Moments, Patches};
 use super::{Options, QuantError};
-use crate::model::float::{Clamp, FloatLayer, FloatNetwork, FloatOp};
+use crate::model::float::{FloatLayer, FloatNetwork, FloatOp};
 
 /// The integers of every convolution at the given widths (`bits[layer][filter]`).
 pub(crate) fn round_network(
@@ -40,11 +40,10 @@ pub(crate) fn round_network(
                 weights,
                 ..
             } => {
-                let wanted = if std::env::var("RES").is_ok() { residual_target(network, layer, &float, &quantized, &target) } else { None };
                 let moments = Moments::measure(
                     &Patches::new(*kind, *window, weights),
                     quantized.values(layer.inputs[0]),
-                    wanted.as_ref().unwrap_or(&target),
+                    &target,
                     options.pixels_per_image,
                 );
                 let tensors = (affine[layer.inputs[0]], affine[layer.output]);
@@ -68,33 +67,6 @@ pub(crate) fn round_network(
         rounded.push(convolution);
     }
     Ok(rounded)
-}
-
-/// What a convolution should answer so that the sum that follows comes out as in the float network: its
-/// own float output, and what quantization has taken from the other summand. `None` unless an addition
-/// is all that reads it and the other summand is there already.
-fn residual_target(
-    network: &FloatNetwork,
-    layer: &FloatLayer,
-    float: &Execution,
-    quantized: &Execution,
-    target: &[Array3<f32>],
-) -> Option<Vec<Array3<f32>>> {
-    let mut readers = network.layers.iter().filter(|reader| reader.inputs.contains(&layer.output));
-    let sum = readers.next()?;
-    let alone = readers.next().is_none() && network.output != layer.output;
-    if !alone || !matches!(sum.op, FloatOp::Add { .. }) || clamp_of(&layer.op) != Clamp::NONE {
-        return None;
-    }
-    let other = sum.inputs.iter().copied().find(|tensor| *tensor != layer.output)?;
-    let (wanted, found) = (float.values(other), quantized.values(other));
-    if wanted.len() != target.len() || found.len() != target.len() {
-        return None;
-    }
-    let corrected = |(target, (wanted, found)): (&Array3<f32>, (&Array3<f32>, &Array3<f32>))| {
-        target + &(wanted - found)
-    };
-    Some(target.iter().zip(wanted.iter().zip(found)).map(corrected).collect())
 }
 
 /// The layer on real numbers with the weights and bias that its integers stand for.

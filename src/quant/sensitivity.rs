@@ -7,7 +7,7 @@ use super::allocate::{self, Unit, WIDTHS};
 use super::fisher;
 use super::rounding::filter_rows;
 use super::statistics::Moments;
-use super::{Allocation, Options, QuantError};
+use super::{Allocation, Objective, Options, QuantError};
 use crate::model::float::{FloatNetwork, FloatOp};
 
 /// What makes the losses of different layers comparable.
@@ -50,11 +50,18 @@ impl LayerLoss {
         }
     }
 
-    fn units(&self) -> impl Iterator<Item = Unit> + '_ {
-        self.error.iter().zip(&self.weight).map(|(error, weight)| Unit {
-            cost_per_bit: self.macs_per_filter,
-            sensitivity: error.map(|error| error * weight),
-        })
+    fn units(&self, objective: Objective) -> impl Iterator<Item = Unit> + '_ {
+        let cost_per_bit = match objective {
+            Objective::Time => self.macs_per_filter,
+            Objective::Size => self.weights_per_filter,
+        };
+        self.error
+            .iter()
+            .zip(&self.weight)
+            .map(move |(error, weight)| Unit {
+                cost_per_bit,
+                sensitivity: error.map(|error| error * weight),
+            })
     }
 }
 
@@ -134,7 +141,11 @@ pub(crate) struct Plan {
 pub(crate) fn plan(losses: &[Option<LayerLoss>], options: &Options) -> Result<Plan, QuantError> {
     let filters: Vec<Vec<Unit>> = losses
         .iter()
-        .map(|loss| loss.iter().flat_map(LayerLoss::units).collect())
+        .map(|loss| {
+            loss.iter()
+                .flat_map(|loss| loss.units(options.objective))
+                .collect()
+        })
         .collect();
     let (budget, units): (f64, Vec<Unit>) = match options.allocation {
         Allocation::Uniform(bits) => {
@@ -161,10 +172,10 @@ pub(crate) fn plan(losses: &[Option<LayerLoss>], options: &Options) -> Result<Pl
     if !(f64::from(options.bits_min)..=f64::from(options.bits_max)).contains(&budget) {
         return Err(unreachable);
     }
-    let macs: u64 = units.iter().map(|unit| unit.cost_per_bit).sum();
-    // At most 8 x MACs: far inside u64, and positive.
+    let total: u64 = units.iter().map(|unit| unit.cost_per_bit).sum();
+    // At most 8 bits each: far inside u64, and positive.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let limit = (budget * macs as f64).floor() as u64;
+    let limit = (budget * total as f64).floor() as u64;
     let found =
         allocate::allocate(&units, limit, options.bits_min, options.bits_max).ok_or(unreachable)?;
     let mut widths = found.bits.iter();

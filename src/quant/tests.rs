@@ -198,6 +198,24 @@ fn the_budget_holds_and_is_used() {
 }
 
 #[test]
+fn a_size_budget_counts_weights() {
+    let options = Options {
+        objective: Objective::Size,
+        ..Options::default()
+    };
+    let (network, images) = (network(), images(24));
+    let quantizer = Quantizer::new(&network, &images, options).expect("calibrates");
+    let report = quantizer.plan(Allocation::PerFilter(3.0)).expect("fits");
+    assert!(report.average_weight_bits <= 3.0 && report.average_weight_bits > 2.9);
+    let (_, time) = run(Allocation::PerFilter(3.0));
+    assert!(time.average_bits <= 3.0 && report.layers != time.layers);
+    assert!(matches!(
+        quantizer.plan(Allocation::Uniform(9)),
+        Err(QuantError::Widths { .. })
+    ));
+}
+
+#[test]
 fn one_width_a_layer() {
     let (_, report) = run(Allocation::PerLayer(4.0));
     for layer in &report.layers {
