@@ -1,7 +1,77 @@
-//! Timing of the drain side: post, requantizer, drain, write-back, pool, elementwise.
+//! Timing of the drain side: drain, post, requantizer, write-back, pool, elementwise.
+//!
+//! # The rules
+//!
+//! A *slot* is a run of consecutive values through the posts that share a record: in a convolution the
+//! rows of every way for one filter (or for the sum of inputs X), in pooling and Add four bytes of a word. T is the cycle in
+//! which a slot starts. All bounds are exact: a slot starts in the first cycle that satisfies every rule.
+//!
+//! 1. Convolution: the slots of a block are X, then every filter, those of width 0 included; blocks follow each other. The first
+//!    slot starts in `start + DRAIN_START` or later, each other one `rows_per_way` or more after the one before.
+//! 2. The slot of X or of a filter of non-zero width starts in a cycle in which the drain read is granted, and
+//!    [`FINALIZED_TO_SLOT`] or more after the pulse that finalized its position. A slot of a filter of width 0 waits for neither.
+//! 3. `block_drained` pulses [`SLOT_TO_BLOCK_DRAINED`] after the block's last slot.
+//! 4. Value i (0 ..) of a slot of way w is at its posts in `T + SLOT_TO_VALUE + w * rows_per_way + i`, its byte is written
+//!    (write enable at the activation memory) [`POST_LATENCY`]` + 1` later: from `T + SLOT_TO_WRITE` on.
+//! 5. Pooling: the slot of a window starts in the cycle in which its last word is on `x_bus`.
+//! 6. Add: see [`add_cycles`].
+//! 7. `done` pulses [`SLOT_TO_DONE`] after the start of the descriptor's last slot, whatever the descriptor: for a convolution
+//!    the cycle after the last write.
 
-/// From a requantizer's value to the scaled value before zero point and clamp.
+use super::{DRAIN_LATENCY, GRANT_LATENCY};
+use crate::ROWS;
+
+/// Slots start at least so many cycles apart (a convolution's: `rows_per_way`, which is no less).
+pub const SLOT_CYCLES_MIN: usize = 4;
+
+/// From `start` to the first cycle in which a convolution's first slot could start.
+pub const DRAIN_START: usize = 1;
+
+/// From `position_finalized` to the first cycle in which the position's slot can start.
+pub const FINALIZED_TO_SLOT: usize = 1;
+
+/// From the start of a block's last slot to `block_drained`.
+pub const SLOT_TO_BLOCK_DRAINED: usize = 1;
+
+/// From the start of a slot to its first value at the posts of way 0.
+pub const SLOT_TO_VALUE: usize = GRANT_LATENCY + DRAIN_LATENCY;
+
+/// From a value at a post to the cycle in which the post takes the bias.
+pub const POST_BIAS: usize = 2;
+
+/// From a value at a post to the cycle in which the post takes the choice of halving.
+pub const POST_HALVE: usize = 3;
+
+/// From a value at a post to its requantizer's `value`, where the rest of the record is taken.
+pub const POST_SCALE: usize = 4;
+
+/// From a requantizer's `value` to the scaled value before zero point and clamp.
 pub const SCALED_LATENCY: usize = 6;
 
-/// From a requantizer's value to its byte.
+/// From a requantizer's `value` to its byte.
 pub const REQUANTIZER_LATENCY: usize = SCALED_LATENCY + 2;
+
+/// From a value at a post to its byte.
+pub const POST_LATENCY: usize = POST_SCALE + REQUANTIZER_LATENCY;
+
+/// From a value at a post to its scaled value.
+pub const POST_SCALED_LATENCY: usize = POST_SCALE + SCALED_LATENCY;
+
+/// From the start of a slot to the write of its first byte.
+pub const SLOT_TO_WRITE: usize = SLOT_TO_VALUE + POST_LATENCY + 1;
+
+/// From the start of a descriptor's last slot to `done`.
+pub const SLOT_TO_DONE: usize = SLOT_TO_WRITE + ROWS;
+
+/// From `start` of an Add to its first slot.
+pub const ADD_START: usize = 1;
+
+/// Cycles of Add for a word of every column: three slots (a, b, sum).
+pub const ADD_WORD_CYCLES: usize = 3 * SLOT_CYCLES_MIN;
+
+/// From `start` to `done` of an Add of `words` words a column. Word n's slots of a and b start at
+/// `start + ADD_START + 12 n` and 4 later; its sum's 12 + 8 after a's, when both scaled addends are there.
+#[must_use]
+pub fn add_cycles(words: usize) -> usize {
+    ADD_START + ADD_WORD_CYCLES * words + 2 * SLOT_CYCLES_MIN + SLOT_TO_DONE
+}

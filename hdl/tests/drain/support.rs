@@ -1,9 +1,9 @@
 //! What the co-simulations of units share: linting and building a module, and seeded random numbers.
 
-#![allow(dead_code)]
-
 use bitweft_hdl::builder::Module;
-use bitweft_sim::{Build, Model, Profile, lint};
+use bitweft_isa::{architecture::Architecture, record::Record};
+use bitweft_sim::{Build, Model, Profile, Signal, lint};
+use std::collections::HashMap;
 
 /// Lints a module with `-Wall` and builds a model of it with assertions and random initial state.
 pub(crate) fn model(module: &Module, seed: u64) -> Model {
@@ -19,14 +19,26 @@ pub(crate) fn model(module: &Module, seed: u64) -> Model {
 /// A model, its ports by name.
 pub(crate) struct Bench {
     model: Model,
+    signals: HashMap<String, Signal>,
 }
 
 impl Bench {
     /// See [`model`].
     pub(crate) fn new(module: &Module, seed: u64) -> Self {
+        let model = model(module, seed);
+        let signals = model.ports().iter().map(|port| {
+            let signal = model.signal(&port.name).expect("listed");
+            (port.name.clone(), signal)
+        });
         Self {
-            model: model(module, seed),
+            signals: signals.collect(),
+            model,
         }
+    }
+
+    fn signal(&self, name: &str) -> Signal {
+        let signal = self.signals.get(name);
+        *signal.unwrap_or_else(|| panic!("no port {name}"))
     }
 
     /// Drives an input of at most 64 bits (a negative number sign-extended).
@@ -34,19 +46,13 @@ impl Bench {
         let value = value
             .try_into()
             .unwrap_or_else(|_| panic!("{name}: too large"));
-        let signal = self
-            .model
-            .signal(name)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let signal = self.signal(name);
         self.model.set(signal, value.cast_unsigned());
     }
 
     /// Drives an input of any width, `bits` per element, element 0 lowest.
     pub(crate) fn set_elements(&mut self, name: &str, bits: usize, elements: &[i64]) {
-        let signal = self
-            .model
-            .signal(name)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let signal = self.signal(name);
         let mut words = vec![0_u32; signal.words()];
         for (index, element) in elements.iter().enumerate() {
             for bit in 0..bits {
@@ -60,28 +66,19 @@ impl Bench {
 
     /// An output of at most 64 bits.
     pub(crate) fn get(&self, name: &str) -> u64 {
-        let signal = self
-            .model
-            .signal(name)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let signal = self.signal(name);
         self.model.get(signal)
     }
 
     /// An output of at most 64 bits as two's complement.
     pub(crate) fn get_signed(&self, name: &str) -> i64 {
-        let signal = self
-            .model
-            .signal(name)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let signal = self.signal(name);
         self.model.get_signed(signal)
     }
 
     /// Bits `low .. low + bits` of an output of any width.
     pub(crate) fn get_bits(&self, name: &str, low: usize, bits: usize) -> u64 {
-        let signal = self
-            .model
-            .signal(name)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let signal = self.signal(name);
         let words = self.model.get_words(signal);
         (0..bits).fold(0, |value, bit| {
             let at = low + bit;
@@ -129,4 +126,33 @@ impl Random {
     pub(crate) fn once_in(&mut self, n: u64) -> bool {
         self.bits() >> 20 & 0xffff_ffff < (1 << 32) / n
     }
+}
+
+/// y of `isa::record`, in 128-bit integers.
+pub(crate) fn scaled(record: &Record, double: bool, v: i64) -> i64 {
+    let product = (i128::from(v) << record.left) * i128::from(record.mantissa);
+    let p = (product + if double { 1 << 30 } else { 0 }).div_euclid(1 << 31);
+    let y = if record.right == 0 {
+        p
+    } else {
+        let down = i128::from(double && p < 0);
+        (p + (1 << (record.right - 1)) - down).div_euclid(1 << record.right)
+    };
+    i64::try_from(y).expect("fits")
+}
+
+/// Small architectures that differ in what the units depend on: columns, ways, bits of an accumulator.
+pub(crate) fn architectures() -> Vec<Architecture> {
+    let text = include_str!("../../../constraints/tiny.toml");
+    let tiny = Architecture::from_toml(text).expect("valid");
+    [(2, 1, 32), (3, 2, 24), (1, 1, 28)]
+        .map(|(columns, drain_ways, accumulator_bits)| Architecture {
+            columns,
+            drain_ways,
+            accumulator_bits,
+            activation_words: 4096,
+            record_count: 100,
+            ..tiny.clone()
+        })
+        .to_vec()
 }

@@ -1,11 +1,12 @@
 //! The requantizer against the record's formula in 128-bit integers.
 
-mod support;
-
+use crate::support::{Bench, Random, scaled};
 use bitweft_hdl::requantizer::requantizer;
-use bitweft_isa::timing::{REQUANTIZER_LATENCY, SCALED_LATENCY};
+use bitweft_isa::{
+    record::Record,
+    timing::{REQUANTIZER_LATENCY, SCALED_LATENCY},
+};
 use std::collections::VecDeque;
-use support::{Bench, Random};
 
 #[derive(Debug, Clone, Copy)]
 struct Case {
@@ -16,17 +17,17 @@ struct Case {
 }
 
 impl Case {
-    /// `isa::record`'s y.
+    fn record(&self) -> Record {
+        Record {
+            mantissa: u32::try_from(self.mantissa).expect("fits"),
+            left: u8::try_from(self.left).expect("fits"),
+            right: u8::try_from(self.right).expect("fits"),
+            ..Record::default()
+        }
+    }
+
     fn y(&self, double: bool) -> i64 {
-        let product = (i128::from(self.value) << self.left) * i128::from(self.mantissa);
-        let p = (product + if double { 1 << 30 } else { 0 }).div_euclid(1 << 31);
-        let y = if self.right == 0 {
-            p
-        } else {
-            let down = i128::from(double && p < 0);
-            (p + (1 << (self.right - 1)) - down).div_euclid(1 << self.right)
-        };
-        i64::try_from(y).expect("fits")
+        scaled(&self.record(), double, self.value)
     }
 }
 

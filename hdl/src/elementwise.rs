@@ -1,0 +1,202 @@
+//! Elementwise: the residual addition, a word of every column in 12 cycles through the posts of way 0.
+//!
+//! For every byte: `a = (u << 20) + bias` scaled by record `record_base`, b likewise by the next one, and the sum of the
+//! two scaled values by the one after. Three slots of four bytes a word; the sum's comes a word later, when the addends have
+//! come back from the posts. Input words are read before the output word that may replace them is written.
+//!
+//! | port | bits | |
+//! |---|--:|---|
+//! | `start` | 1 | acts if `opcode` is Add; fields `in_base` (a), `row_stride` (b), `strip_count` (words, at least 1) |
+//! | `elementwise_select`, `elementwise_address` | 1, , out | read port of the activation memory, all banks |
+//! | `read_data` | 32 x columns | [`ACTIVATION_READ_LATENCY`] after the address |
+//! | `add_slot`, `add_slot_skip`, `add_slot_last` | 1, out | to the drain unit; skip: nothing is written |
+//! | `add_value` | 32 x columns, out | to the posts: byte i in the cycle `add_slot + SLOT_TO_VALUE + i`; 0 unless under way |
+//! | `scaled`, `scaled_round` | 32, 1 x columns | from the posts, [`POST_SCALED_LATENCY`] after the value |
+//!
+//! Timing: `timing::add_cycles`. Reset ends everything.
+//!
+//! ```text
+//! cycle of the word   0   1   2   3   4   5   6   7   8   9  10  11
+//! add_slot            a               b               sum (of the word before)
+//! elementwise_address     a               b
+//! read_data                       a               b
+//! add_value               s0  s1  s2  s3  a0  a1  a2  a3  b0  b1  b2 (b3 in cycle 0)
+//! scaled                          a0  a1  a2  a3  b0  b1  b2  b3     (of the word before)
+//! ```
+
+use crate::{
+    activation_memory::address_bits,
+    builder::{Module, Net},
+    post::ADD_VALUE_BITS,
+};
+use bitweft_isa::{
+    QUAD,
+    architecture::Architecture,
+    descriptor::Opcode,
+    timing::{
+        ACTIVATION_READ_LATENCY, ADD_START, ADD_WORD_CYCLES, POST_SCALED_LATENCY, SLOT_CYCLES_MIN,
+        SLOT_TO_VALUE,
+    },
+};
+
+/// Left shift of an addend before it is scaled (TFLite int8 ADD).
+const ADDEND_SHIFT: usize = 20;
+/// Cycle of the word in which the slot of b starts, and that of the sum.
+const B_SLOT: usize = SLOT_CYCLES_MIN;
+const SUM_SLOT: usize = 2 * SLOT_CYCLES_MIN;
+/// From a slot's start to its word in `read_data`: a cycle before the first byte is a value.
+const SLOT_TO_DATA: usize = SLOT_TO_VALUE - 1;
+/// From a slot's start to its address.
+const SLOT_TO_ADDRESS: usize = SLOT_TO_DATA - ACTIVATION_READ_LATENCY;
+/// From a slot's start to its first scaled value.
+const SLOT_TO_SCALED: usize = SLOT_TO_VALUE + POST_SCALED_LATENCY;
+
+/// Phases of a word: cycles modulo `ADD_WORD_CYCLES`.
+struct Phases<'a> {
+    m: &'a Module,
+    phase: Net,
+    active: Net,
+}
+
+impl Phases<'_> {
+    /// Whether the cycle is the given one of a word, while words are under way.
+    fn at(&self, cycle: usize) -> Net {
+        let phase = self.m.equals(&self.phase, (cycle % ADD_WORD_CYCLES) as u64);
+        self.m.and(&self.active, &phase)
+    }
+
+    /// A register that is set `delay` cycles after `event` and the three cycles after that.
+    fn window(&self, name: &str, event: &Net, delay: usize) -> Net {
+        let m = self.m;
+        let mut last = m.delayed_reset(&format!("{name}_begin"), event, delay - 1);
+        let mut parts = vec![last.clone()];
+        for part in 1..QUAD {
+            last = m.registered_reset(&format!("{name}_part_{part}"), &last);
+            parts.push(last.clone());
+        }
+        let any = m.any(&parts.iter().collect::<Vec<_>>());
+        m.registered_reset(name, &any)
+    }
+}
+
+/// The unit as a module.
+#[must_use]
+pub fn elementwise(architecture: &Architecture) -> Module {
+    let module = Module::new("elementwise");
+    let m = &module;
+    let start = m.input("start", 1);
+    let begin = m.and(&start, &m.equals(&m.field("opcode"), Opcode::Add as u64));
+    let phases = slots(m, &begin);
+    addresses(m, &begin, &phases, address_bits(architecture));
+    values(m, architecture, &phases);
+    module
+}
+
+/// Counts words and their cycles; starts the slots. One more word than there are brings out the last sum.
+fn slots<'a>(m: &'a Module, begin: &Net) -> Phases<'a> {
+    let active = m.register("active", 1);
+    let phase = m.register("phase", 4);
+    let phases = Phases {
+        m,
+        phase: phase.clone(),
+        active: active.clone(),
+    };
+    let wraps = m.equals(&phase, ADD_WORD_CYCLES as u64 - 1);
+    let next = m.mux(&m.or(begin, &wraps), &m.literal(0, 4), &m.increment(&phase));
+    m.clocked(&phase, &next);
+
+    let words = m.field("strip_count");
+    let left = m.register("words_left", words.width());
+    let last = m.equals(&left, 0);
+    let decrement = m.subtract(&left, &m.literal(1, words.width()));
+    let word_end = m.named("word_end", &phases.at(ADD_WORD_CYCLES - 1));
+    let next = m.mux(begin, &words, &decrement);
+    m.clocked_enable(&left, &next, &m.or(begin, &word_end));
+    let first = m.register("first_word", 1);
+    m.clocked_enable(&first, begin, &m.or(begin, &word_end));
+
+    let sum_slot = m.named("sum_slot", &phases.at(SUM_SLOT));
+    let end = m.and(&sum_slot, &last);
+    let goes_on = m.and(&active, &m.not(&end));
+    m.clocked_reset(&active, &m.or(begin, &goes_on), 0);
+    let addends = m.or(&phases.at(0), &phases.at(B_SLOT));
+    m.output("add_slot", &m.or(&addends, &sum_slot));
+    m.output("add_slot_skip", &m.or(&addends, &first));
+    m.output("add_slot_last", &end);
+    phases
+}
+
+/// Addresses of a and b in turn.
+fn addresses(m: &Module, begin: &Net, phases: &Phases<'_>, bits: usize) {
+    let address = m.register("address", bits);
+    let take_a = phases.at(SLOT_TO_ADDRESS - 1);
+    let take_b = phases.at(SLOT_TO_ADDRESS - 1 + B_SLOT);
+    let word = |name: &str, base: &str, take: &Net| {
+        let field = m.field(base);
+        if bits < field.width() {
+            m.unused(&m.slice(&field, bits, field.width() - bits));
+        }
+        let word = m.register(name, bits);
+        let next = m.mux(begin, &m.truncate(&field, bits), &m.increment(&word));
+        m.clocked_enable(&word, &next, &m.or(begin, take));
+        word
+    };
+    let a = word("word_a", "in_base", &take_a);
+    let b = word("word_b", "row_stride", &take_b);
+    m.clocked_enable(&address, &m.mux(&take_a, &a, &b), &m.or(&take_a, &take_b));
+    m.output("elementwise_address", &address);
+    m.output("elementwise_select", &phases.active);
+}
+
+/// The values of all columns.
+fn values(m: &Module, architecture: &Architecture, phases: &Phases<'_>) {
+    let columns = architecture.columns;
+    let read_data = m.input("read_data", 8 * QUAD * columns);
+    let scaled = m.input("scaled", ADD_VALUE_BITS * columns);
+    let rounds = m.input("scaled_round", columns);
+    let load = m.or(&phases.at(SLOT_TO_DATA), &phases.at(SLOT_TO_DATA + B_SLOT));
+    let load = m.named("load", &load);
+    let sums_leave = phases.window("sums_leave", &phases.at(SUM_SLOT), SLOT_TO_VALUE);
+    let a_returns = phases.window("a_returns", &phases.at(0), SLOT_TO_SCALED);
+    let b_returns = phases.window("b_returns", &phases.at(B_SLOT), SLOT_TO_SCALED);
+    let moves = m.any(&[&sums_leave, &a_returns, &b_returns]);
+    let values: Vec<Net> = (0..columns)
+        .map(|column| {
+            let word = m.register(&format!("word_{column}"), 8 * QUAD);
+            let read = m.slice(&read_data, 8 * QUAD * column, 8 * QUAD);
+            let next = m.mux(&load, &read, &m.shift_right(&word, 8));
+            m.clocked_reset(&word, &next, 0);
+
+            let ring = m.register(&format!("ring_{column}"), ADD_VALUE_BITS * QUAD);
+            let oldest = m.truncate(&ring, ADD_VALUE_BITS);
+            let scaled = m.slice(&scaled, ADD_VALUE_BITS * column, ADD_VALUE_BITS);
+            let sum = round_up(
+                m,
+                &scaled,
+                &m.gate(&oldest, &b_returns),
+                &m.bit(&rounds, column),
+            );
+            let younger = m.slice(&ring, ADD_VALUE_BITS, ADD_VALUE_BITS * (QUAD - 1));
+            m.clocked_enable(&ring, &m.concat(&[&younger, &sum]), &moves);
+
+            let byte = m.truncate(&word, 8);
+            let above = m.literal(0, ADD_VALUE_BITS - ADDEND_SHIFT - 8);
+            let addend = m.concat(&[&m.literal(0, ADDEND_SHIFT), &byte, &above]);
+            m.or(&addend, &m.gate(&oldest, &sums_leave))
+        })
+        .collect();
+    m.output("add_value", &m.concat(&values.iter().collect::<Vec<_>>()));
+}
+
+/// `a + b + carry`.
+fn round_up(m: &Module, a: &Net, b: &Net, carry: &Net) -> Net {
+    let sum = m.add(&m.concat(&[&m.literal(1, 1), a]), &m.concat(&[carry, b]));
+    m.unused(&m.bit(&sum, 0));
+    m.slice(&sum, 1, ADD_VALUE_BITS)
+}
+
+const _: () = assert!(ADD_START == 1);
+const _: () = assert!(SLOT_TO_DATA > ACTIVATION_READ_LATENCY);
+// A word's sums leave after its last addend came back, and the next word's first one comes back after they began to leave.
+const _: () = assert!(SLOT_TO_SCALED + B_SLOT + QUAD <= SUM_SLOT + ADD_WORD_CYCLES + SLOT_TO_VALUE);
+const _: () = assert!(SLOT_TO_SCALED >= SUM_SLOT + SLOT_TO_VALUE);

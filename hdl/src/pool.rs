@@ -1,0 +1,120 @@
+//! Pool: maximum or sum of every byte over a window, for every column.
+//!
+//! Takes the words that fetch puts on `x_bus` for MaxPool and AveragePool (any other opcode: no `pool_valid` comes).
+//! When a window's last word is there a slot starts in the drain unit, and byte by byte the results go to the posts
+//! of way 0.
+//!
+//! | port | bits | |
+//! |---|--:|---|
+//! | `opcode`, `two_passes` | 4, 1 | descriptor fields |
+//! | `x_bus` | 32 x columns | words, column 0 lowest |
+//! | `pool_valid`, `pool_pass` | 1 | a word; column c takes it in pass `two_passes ? floor(2c / columns) : 0` |
+//! | `pool_first`, `pool_last`, `pool_end` | 1 | the window's first tap, its last (all passes), the descriptor's last word |
+//! | `pool_slot`, `pool_slot_last` | 1, out | in the cycle of the window's last word |
+//! | `pool_value` | 18 x columns, out | byte i of a window in the cycle `pool_slot + SLOT_TO_VALUE + i`, else 0 |
+//!
+//! A word a cycle; windows (first word to first word) at least 4 cycles apart and of at most 1024 taps. Reset: the
+//! values; `pool_valid` is fetch's.
+//!
+//! ```text
+//! clock        _/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_   four taps
+//! x_bus        X 0 X 1 X 2 X 3 X
+//! pool_first   /~~~\____________
+//! pool_slot    ____________/~~~\____________________
+//! pool_value   0                       X b0X b1X b2X b3X 0     (pool_slot + 5)
+//! ```
+
+use crate::{
+    builder::{Module, Net},
+    post::POOL_VALUE_BITS,
+};
+use bitweft_isa::{
+    QUAD,
+    architecture::Architecture,
+    descriptor::Opcode,
+    timing::{POOL_WINDOW_CYCLES_MIN, SLOT_TO_VALUE},
+};
+
+/// From the last word to the results in the register that sends them.
+const RESULT_LATENCY: usize = 2;
+
+/// What every byte lane of a column needs to know.
+struct Controls {
+    maximum: Net,
+    /// The word is the column's.
+    take: Net,
+    first: Net,
+}
+
+/// The unit as a module.
+#[must_use]
+pub fn pool(architecture: &Architecture) -> Module {
+    let module = Module::new("pool");
+    let m = &module;
+    let opcode = m.field("opcode");
+    let maximum = m.equals(&opcode, Opcode::MaxPool as u64);
+    let maximum = m.registered("maximum", &maximum);
+    let two_passes = m.field("two_passes");
+    let x_bus = m.input("x_bus", 8 * QUAD * architecture.columns);
+    let valid = m.input("pool_valid", 1);
+    let pass = m.input("pool_pass", 1);
+    let first = m.input("pool_first", 1);
+    let last_pass = m.equal(&pass, &two_passes);
+    let slot = m.all(&[&valid, &m.input("pool_last", 1), &last_pass]);
+    m.output("pool_slot", &slot);
+    m.output("pool_slot_last", &m.input("pool_end", 1));
+    let load = m.delayed_reset("load", &slot, RESULT_LATENCY - 1);
+
+    let early = m.not(&pass);
+    let values: Vec<Net> = (0..architecture.columns)
+        .map(|column| {
+            // The second half of the columns waits for the second pass.
+            let late = 2 * column / architecture.columns == 1;
+            let own = if late { &last_pass } else { &early };
+            let controls = Controls {
+                maximum: maximum.clone(),
+                take: m.and(&valid, own),
+                first: first.clone(),
+            };
+            let lanes: Vec<Net> = (0..QUAD)
+                .map(|lane| {
+                    let byte = m.slice(&x_bus, 8 * (QUAD * column + lane), 8);
+                    accumulate(m, &format!("result_{column}_{lane}"), &controls, &byte)
+                })
+                .collect();
+            send(m, column, &load, &lanes)
+        })
+        .collect();
+    m.output("pool_value", &m.concat(&values.iter().collect::<Vec<_>>()));
+    module
+}
+
+/// Maximum or sum of the bytes since the first one.
+fn accumulate(m: &Module, name: &str, controls: &Controls, byte: &Net) -> Net {
+    let result = m.register(name, POOL_VALUE_BITS);
+    let byte = m.zero_extend(byte, POOL_VALUE_BITS);
+    // result + byte, or result - byte - 1, which is negative if the byte is no smaller.
+    let sum = m.add_complement(&result, &byte, &controls.maximum);
+    let replace = m.and(&controls.maximum, &m.sign(&sum));
+    let replace = m.or(&controls.first, &replace);
+    let keep = m.and(&controls.maximum, &m.not(&replace));
+    let next = m.mux(&m.or(&controls.first, &controls.maximum), &byte, &sum);
+    m.clocked_enable(&result, &next, &m.and(&controls.take, &m.not(&keep)));
+    result
+}
+
+/// Sends a column's results one after another, zeros after them.
+fn send(m: &Module, column: usize, load: &Net, lanes: &[Net]) -> Net {
+    let all = m.concat(&lanes.iter().collect::<Vec<_>>());
+    let held = m.register(&format!("held_{column}"), all.width());
+    let next = m.mux(load, &all, &m.shift_right(&held, POOL_VALUE_BITS));
+    m.clocked_reset(&held, &next, 0);
+    let value = m.truncate(&held, POOL_VALUE_BITS);
+    m.delayed_reset(
+        &format!("value_{column}"),
+        &value,
+        SLOT_TO_VALUE - RESULT_LATENCY,
+    )
+}
+
+const _: () = assert!(POOL_WINDOW_CYCLES_MIN >= QUAD);

@@ -1,0 +1,260 @@
+//! Write-back: where the posts' bytes go in the activation memory. Addresses by adders alone.
+//!
+//! After `start` (descriptor fields as named) slots come from the drain unit. Convolution: the slot of X (`write_skip`)
+//! opens a block; filter f's byte of strip s goes to byte f mod 4 of word `out_base + s * out_stride + f / 4` of bank = column,
+//! unless s is `strip_count` or more. Pooling: each slot is a word, bytes 0 to 3 one after another, at `out_base + s *
+//! out_stride + q` for strip s and quad q (`quads_per_tap` a strip). Add: words `out_base`, `out_base + 1`, ...; a
+//! slot with `write_skip` is none.
+//!
+//! | port | bits | |
+//! |---|--:|---|
+//! | `start` | 1 | |
+//! | `write_slot`, `write_skip`, `write_last` | 1 | of `drain.rs`: row 0 of way 0 is in `output_bytes` in the next cycle, row i of way w `w * rows_per_way + i` cycles later |
+//! | `output_bytes` | 8 x columns x ways | of the posts, way 0 lowest, column 0 lowest in it |
+//! | `write_enable` | 4, out | byte lanes written; to all banks, one cycle after the byte was in `output_bytes` |
+//! | `write_address` | 4 x [`address_bits`], out | a word address each byte lane |
+//! | `write_data` | 32 x columns, out | |
+//! | `done` | 1, out | the descriptor is over: `SLOT_TO_DONE` after the start of its last slot |
+//!
+//! Two ways work on consecutive filters, hence on different byte lanes. One byte a way, column and cycle; nothing waits. Reset ends everything.
+//!
+//! ```text
+//! clock          _/~\_/~\_/~\_/~\_/~\_/~\_    filter 5, out_stride 3
+//! write_slot     /~~~\___________________
+//! output_bytes       X s0X s1X s2X ..
+//! write_enable           X 2 X 2 X 2 X ..     (strips from strip_count on: 0)
+//! write_address          X n Xn+3Xn+6X ..     (byte lane 1)
+//! ```
+
+use crate::{
+    activation_memory::address_bits,
+    builder::{Module, Net},
+};
+use bitweft_isa::{
+    QUAD, ROWS,
+    architecture::Architecture,
+    descriptor::Opcode,
+    timing::{SLOT_TO_DONE, SLOT_TO_WRITE},
+};
+
+/// Bits of a count of rows.
+const ROW_COUNT_BITS: usize = ROWS.trailing_zeros() as usize + 1;
+/// From `write_slot` to `done`.
+const WRITE_SLOT_TO_DONE: usize = SLOT_TO_DONE - (SLOT_TO_WRITE - 2);
+
+/// One way's writes, aligned with its bytes.
+struct Way {
+    /// A byte is to be written.
+    valid: Net,
+    lane: Net,
+    address: Net,
+}
+
+/// What the descriptor is, and where its next slot goes.
+struct Place {
+    convolution: Net,
+    slot: Net,
+    /// Words between strips.
+    stride: Net,
+    /// Word of the slot's first byte.
+    address: Net,
+    /// Byte lane of the slot's first byte.
+    lane: Net,
+    /// Rows that the slot writes, over all ways.
+    rows: Net,
+}
+
+/// The unit as a module.
+#[must_use]
+pub fn write_back(architecture: &Architecture) -> Module {
+    let module = Module::new("write_back");
+    let m = &module;
+    let place = place(m, address_bits(architecture));
+    let ways = ways(m, architecture, &place);
+    write(m, architecture, &ways);
+    let last = m.and(&place.slot, &m.input("write_last", 1));
+    let done = m.delayed_reset("done_in", &last, WRITE_SLOT_TO_DONE);
+    m.output("done", &done);
+    module
+}
+
+/// Follows the slots of a descriptor.
+fn place(m: &Module, bits: usize) -> Place {
+    let start = m.input("start", 1);
+    let slot = m.input("write_slot", 1);
+    let skip = m.input("write_skip", 1);
+    let opcode = m.field("opcode");
+    let convolution = m.named(
+        "convolution",
+        &m.equals(&opcode, Opcode::Convolution as u64),
+    );
+    let add = m.equals(&opcode, Opcode::Add as u64);
+    let writes = m.named("writes", &m.and(&slot, &m.not(&skip)));
+    let opens = m.named("opens", &m.all(&[&slot, &skip, &convolution]));
+
+    // Words of a convolution's block or a pooling's strip follow each other from `current` on.
+    let fresh = m.register("fresh", 1);
+    let current = m.register("word", bits);
+    let stride = address_field(m, "out_stride", bits);
+    let first = m.and(&fresh, &m.not(&convolution));
+    let taken = m.or(&opens, &m.and(&writes, &first));
+    let next_base = next_base(m, &start, &convolution, &stride, &taken);
+    let address = m.mux(&first, &next_base, &current);
+    let lane = m.register("slot_lane", 2);
+    let lane_next = m.mux(&opens, &m.literal(0, 2), &m.increment(&lane));
+    let counts = m.and(&convolution, &m.or(&opens, &writes));
+    let lane_restart = m.and(&start, &m.not(&convolution));
+    let lane_next = m.mux(&lane_restart, &m.literal(0, 2), &lane_next);
+    m.clocked_enable(&lane, &lane_next, &m.or(&lane_restart, &counts));
+    let word_end = m.or(&m.not(&convolution), &m.reduce_and(&lane));
+    let following = m.mux(&opens, &next_base, &m.increment(&address));
+    m.clocked_enable(
+        &current,
+        &following,
+        &m.or(&opens, &m.and(&writes, &word_end)),
+    );
+
+    let strip_end = m.and(&strip_end(m, &start, &writes), &m.not(&add));
+    m.clocked_enable(&fresh, &m.or(&start, &strip_end), &m.or(&start, &writes));
+    let rows = rows(m, &start, &opens);
+    let four = m.literal(QUAD as u64, ROW_COUNT_BITS);
+    Place {
+        rows: m.gate(&m.mux(&convolution, &rows, &four), &m.not(&skip)),
+        convolution,
+        slot,
+        stride,
+        address,
+        lane,
+    }
+}
+
+/// A descriptor field modulo the size of the activation memory.
+fn address_field(m: &Module, name: &str, bits: usize) -> Net {
+    let field = m.field(name);
+    if bits < field.width() {
+        m.unused(&m.slice(&field, bits, field.width() - bits));
+    }
+    m.truncate(&field, bits)
+}
+
+/// First word of the next block or strip.
+fn next_base(m: &Module, start: &Net, convolution: &Net, stride: &Net, taken: &Net) -> Net {
+    let block = m.shift_left(stride, ROWS.trailing_zeros() as usize);
+    let step = m.registered("step", &m.mux(convolution, &block, stride));
+    let base = m.register("next_base", stride.width());
+    let out_base = address_field(m, "out_base", stride.width());
+    let next = m.mux(start, &out_base, &m.add(&base, &step));
+    m.clocked_enable(&base, &next, &m.or(start, taken));
+    base
+}
+
+/// Whether the word is a pooling strip's last one.
+fn strip_end(m: &Module, start: &Net, writes: &Net) -> Net {
+    let quads = m.field("quads_per_tap");
+    let left = m.register("words_left", quads.width());
+    let end = m.equals(&left, 1);
+    let decrement = m.subtract(&left, &m.literal(1, quads.width()));
+    let next = m.mux(&m.or(start, &end), &quads, &decrement);
+    m.clocked_enable(&left, &next, &m.or(start, writes));
+    end
+}
+
+/// Strips of the block, at most `ROWS`.
+fn rows(m: &Module, start: &Net, opens: &Net) -> Net {
+    let count = m.field("strip_count");
+    let bits = count.width();
+    let left = m.register("strips_left", bits);
+    let all = m.literal(ROWS as u64, bits);
+    let next = m.mux(start, &count, &m.subtract(&left, &all));
+    m.clocked_enable(&left, &next, &m.or(start, opens));
+    let part = m.truncate(&left, ROW_COUNT_BITS);
+    let here = m.mux(
+        &m.less(&left, &all),
+        &part,
+        &m.truncate(&all, ROW_COUNT_BITS),
+    );
+    let rows = m.register("rows", ROW_COUNT_BITS);
+    m.clocked_enable(&rows, &here, opens);
+    rows
+}
+
+/// The ways' bytes: way 0 begins with the slot, each other one where and when the one before ends.
+fn ways(m: &Module, architecture: &Architecture, place: &Place) -> Vec<Way> {
+    let step = m.gate(&place.stride, &place.convolution);
+    let per_way = m.literal(architecture.rows_per_way() as u64, ROW_COUNT_BITS);
+    let mut begin = place.slot.clone();
+    let (mut address, mut lane) = (place.address.clone(), place.lane.clone());
+    let mut rows = place.rows.clone();
+    let mut ways = Vec::new();
+    for way in 0..architecture.drain_ways {
+        let at = m.register(&format!("address_{way}"), place.address.width());
+        let following = m.add(&at, &step);
+        m.clocked(&at, &m.mux(&begin, &address, &following));
+
+        // In a slot of four bytes the lane follows the byte.
+        let at_lane = m.register(&format!("lane_{way}"), 2);
+        let next_lane = m.mux(&place.convolution, &at_lane, &m.increment(&at_lane));
+        m.clocked(&at_lane, &m.mux(&begin, &lane, &next_lane));
+
+        let left = m.register(&format!("left_{way}"), ROW_COUNT_BITS);
+        let fits = m.less(&rows, &per_way);
+        let own = m.mux(&fits, &rows, &per_way);
+        let decrement = m.subtract(&left, &m.literal(1, ROW_COUNT_BITS));
+        let valid = m.reduce_or(&left);
+        let next = m.mux(&begin, &own, &decrement);
+        m.clocked_enable_reset(&left, &next, &m.or(&begin, &valid), 0);
+
+        if way + 1 < architecture.drain_ways {
+            let rest = m.gate(&m.subtract(&rows, &per_way), &m.not(&fits));
+            let held = m.register(&format!("rest_{way}"), ROW_COUNT_BITS);
+            m.clocked_enable(&held, &rest, &begin);
+            begin = m.delayed_reset(
+                &format!("begins_after_{way}"),
+                &begin,
+                architecture.rows_per_way(),
+            );
+            (address, lane, rows) = (following, at_lane.clone(), held);
+        }
+        ways.push(Way {
+            valid,
+            lane: at_lane,
+            address: at,
+        });
+    }
+    ways
+}
+
+/// The registered write ports.
+fn write(m: &Module, architecture: &Architecture, ways: &[Way]) {
+    let bytes = m.input("output_bytes", 8 * architecture.columns * ways.len());
+    let (mut enables, mut addresses) = (Vec::new(), Vec::new());
+    let mut lanes: Vec<Net> = Vec::new();
+    for lane in 0..QUAD {
+        let hits: Vec<Net> = ways
+            .iter()
+            .map(|way| m.and(&way.valid, &m.equals(&way.lane, lane as u64)))
+            .collect();
+        enables.push(m.any(&hits.iter().collect::<Vec<_>>()));
+        let choose = |of_way: &dyn Fn(usize) -> Net| {
+            (1..ways.len()).fold(of_way(0), |net, way| m.mux(&hits[way], &of_way(way), &net))
+        };
+        addresses.push(choose(&|way| ways[way].address.clone()));
+        let data = 8 * architecture.columns;
+        let data = choose(&|way| m.slice(&bytes, way * data, data));
+        lanes.push(if ways.len() == 1 && lane > 0 {
+            lanes[0].clone()
+        } else {
+            m.registered(&format!("data_{lane}"), &data)
+        });
+    }
+    let side_by_side = |nets: &[Net]| m.concat(&nets.iter().collect::<Vec<_>>());
+    let enable = m.registered_reset("enable", &side_by_side(&enables));
+    m.output("write_enable", &enable);
+    let address = m.registered("address", &side_by_side(&addresses));
+    m.output("write_address", &address);
+    let words: Vec<Net> = (0..architecture.columns)
+        .flat_map(|column| lanes.iter().map(move |lane| (lane, column)))
+        .map(|(lane, column)| m.slice(lane, 8 * column, 8))
+        .collect();
+    m.output("write_data", &side_by_side(&words));
+}
