@@ -108,12 +108,10 @@ pub fn load_model(path: impl AsRef<Path>) -> Result<Model, ModelError> {
             });
     }
     if has_extension(path, "onnx") {
-        return onnx::read_float(&bytes, &name)
-            .map(Model::Float)
-            .map_err(|cause| ModelError::Onnx {
-                path: path.to_owned(),
-                cause,
-            });
+        return onnx::read(&bytes, &name).map_err(|cause| ModelError::Onnx {
+            path: path.to_owned(),
+            cause,
+        });
     }
     Err(ModelError::UnknownFormat {
         path: path.to_owned(),

@@ -1,5 +1,7 @@
 //! Float networks from ONNX files against what ONNX Runtime answers.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::HashMap;

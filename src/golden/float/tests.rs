@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use ndarray::{Array1, Array3, Array4, array};
 
 use super::{Error, classes, evaluate, run, run_given, run_selected};

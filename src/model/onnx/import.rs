@@ -55,6 +55,8 @@ pub(super) struct Imported {
     pub(super) network: FloatNetwork,
     /// Inputs in file order.
     pub(super) inputs: Vec<Activation>,
+    /// Whether the first input is of bytes.
+    pub(super) takes_bytes: bool,
     /// Output.
     pub(super) output: Activation,
     /// A tensor's quantization, where the file gives one.
@@ -75,6 +77,31 @@ pub(super) fn import(model: &ModelProto, name: &str) -> Result<Imported, Error> 
         return Err(Error::Unsupported(importer.report));
     }
     importer.finish(name, inputs)
+}
+
+/// Computes the output of a file that depends on no data: on constants and on sizes alone.
+pub(super) fn constant_output(model: &ModelProto) -> Result<Rc<Constant>, Error> {
+    let graph = model.graph.as_ref().ok_or(Error::NoGraph)?;
+    let mut importer = Importer::new(model, graph);
+    importer.read_inputs()?;
+    for (index, proto) in graph.node.iter().enumerate() {
+        importer.read_node(&Node { index, proto });
+    }
+    if !importer.report.is_empty() {
+        return Err(Error::Unsupported(importer.report));
+    }
+    let [info] = graph.output.as_slice() else {
+        return Err(Error::Outputs {
+            count: graph.output.len(),
+        });
+    };
+    match importer.values.get(info.name.as_str()) {
+        Some(Value::Constant(constant)) => Ok(constant.clone()),
+        _ => Err(Error::Port {
+            name: info.name.clone(),
+            reason: "is no constant".to_owned(),
+        }),
+    }
 }
 
 /// Operators that [`Importer::lower`] knows for activations.
@@ -140,6 +167,7 @@ struct Importer<'m> {
     weights: HashMap<String, WeightQuantization>,
     report: UnsupportedReport,
     batch: usize,
+    takes_bytes: bool,
     weights_left: usize,
     folded_left: usize,
 }
@@ -169,6 +197,7 @@ impl<'m> Importer<'m> {
             weights: HashMap::new(),
             report: UnsupportedReport::default(),
             batch: 1,
+            takes_bytes: false,
             weights_left: SYNTHETIC_WEIGHTS_MAX,
             folded_left: SYNTHETIC_WEIGHTS_MAX,
         }
@@ -246,6 +275,12 @@ impl<'m> Importer<'m> {
         }
         if self.tensors.is_empty() {
             self.batch = batch;
+            let element = info
+                .r#type
+                .as_ref()
+                .and_then(|kind| kind.tensor_type.as_ref())
+                .map(|t| t.elem_type);
+            self.takes_bytes = matches!(element, Some(2 | 3));
         } else if self.batch != batch {
             return Err("has another batch size than the first input".to_owned());
         }
@@ -620,6 +655,7 @@ impl<'m> Importer<'m> {
         Ok(Imported {
             network,
             inputs,
+            takes_bytes: self.takes_bytes,
             output,
             activations: self.activations,
             weights: self.weights,

@@ -6,17 +6,25 @@ mod constant;
 mod fold;
 mod graph;
 mod import;
+mod integer;
+mod record;
 #[allow(missing_docs, unreachable_pub, clippy::pedantic)]
 mod schema;
 mod simplify;
+#[cfg(test)]
+mod tests;
 mod value;
+mod write;
 
 use prost::Message as _;
 
 use super::float::FloatNetwork;
+use super::integer::IntegerNetwork;
+use super::load::Model;
 use super::unsupported::UnsupportedReport;
 
 pub use value::Axis;
+pub use write::{WriteError, write};
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +58,14 @@ pub enum Error {
         /// Outputs.
         count: usize,
     },
+    /// One of bitweft's own records is damaged.
+    #[error("metadata entry '{key}': {reason}")]
+    Record {
+        /// Its key.
+        key: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// Operators that are not supported, all of them.
     #[error(transparent)]
     Unsupported(UnsupportedReport),
@@ -77,6 +93,58 @@ pub struct FloatImport {
     pub output: Port,
 }
 
+/// Reads a file as what it is: integer if it quantizes any activation, else float.
+///
+/// # Errors
+/// As [`read_float`] and [`read_integer`].
+pub fn read(bytes: &[u8], name: &str) -> Result<Model, Error> {
+    let model = schema::ModelProto::decode(bytes)?;
+    let imported = imported(&model, name)?;
+    if imported.inputs.len() != 1 {
+        return Err(Error::Inputs {
+            count: imported.inputs.len(),
+        });
+    }
+    if integer::is_quantized(&imported) {
+        to_integers(&model, imported).map(Model::Integer)
+    } else {
+        Ok(Model::Float(imported.network))
+    }
+}
+
+/// Reads a quantized network: `QuantizeLinear` and `DequantizeLinear` around float operators, or the `QLinear`
+/// operators, with int8 or uint8 activations and symmetric int8 weights (a constant zero point is subtracted).
+/// Rounding is [`super::integer::Rounding::Single`] and widths are those of the integers, unless bitweft's own
+/// records in the file say otherwise.
+///
+/// # Errors
+/// As [`read_float`]; and activations or weights that are not quantized, listed by layer.
+pub fn read_integer(bytes: &[u8], name: &str) -> Result<IntegerNetwork, Error> {
+    let model = schema::ModelProto::decode(bytes)?;
+    let imported = imported(&model, name)?;
+    if imported.inputs.len() != 1 {
+        return Err(Error::Inputs {
+            count: imported.inputs.len(),
+        });
+    }
+    to_integers(&model, imported)
+}
+
+fn imported(model: &schema::ModelProto, name: &str) -> Result<import::Imported, Error> {
+    let mut imported = import::import(model, name)?;
+    simplify::simplify(&mut imported);
+    Ok(imported)
+}
+
+fn to_integers(
+    model: &schema::ModelProto,
+    imported: import::Imported,
+) -> Result<IntegerNetwork, Error> {
+    let mut network = integer::convert(imported)?;
+    record::apply(model, &mut network)?;
+    Ok(network)
+}
+
 /// Reads a float network. `BatchNormalization`, activations and arithmetic with constants are folded into the
 /// layers around them, exactly but for rounding; what the file itself does to its input first is returned in
 /// `input_transform`, so that a transform that the user states goes before it (`InputTransform::then`).
@@ -101,8 +169,7 @@ pub fn read_float(bytes: &[u8], name: &str) -> Result<FloatNetwork, Error> {
 /// As [`read_float`].
 pub fn import_float(bytes: &[u8], name: &str) -> Result<FloatImport, Error> {
     let model = schema::ModelProto::decode(bytes)?;
-    let mut imported = import::import(&model, name)?;
-    simplify::simplify(&mut imported);
+    let imported = imported(&model, name)?;
     let port = |activation: &value::Activation| Port {
         tensor: activation.tensor,
         dims: activation.dims.clone(),
@@ -116,13 +183,34 @@ pub fn import_float(bytes: &[u8], name: &str) -> Result<FloatImport, Error> {
     })
 }
 
+/// Computes the output of a file that depends on no data: on constants and on sizes alone. This is how shapes
+/// that exporters leave in a file as arithmetic are resolved.
+///
+/// # Errors
+/// The file is damaged, or its output depends on data or on an operator that is not supported.
+pub fn constant_output(bytes: &[u8]) -> Result<ndarray::ArrayD<f32>, Error> {
+    let model = schema::ModelProto::decode(bytes)?;
+    to_array(&*import::constant_output(&model)?)
+}
+
 /// Decodes a stored tensor (the format of ONNX's test data) as real numbers.
 ///
 /// # Errors
 /// The bytes are no tensor, or one of strings or other strange elements.
 pub fn read_tensor(bytes: &[u8]) -> Result<ndarray::ArrayD<f32>, Error> {
     let tensor = schema::TensorProto::decode(bytes)?;
-    let constant = constant::Constant::decode(&tensor).map_err(Error::Constant)?;
+    to_array(&constant::Constant::decode(&tensor).map_err(Error::Constant)?)
+}
+
+fn to_array(constant: &constant::Constant) -> Result<ndarray::ArrayD<f32>, Error> {
     ndarray::ArrayD::from_shape_vec(constant.dims.clone(), constant.to_reals())
         .map_err(|error| Error::Constant(error.to_string()))
+}
+
+/// The name that a stored tensor carries.
+///
+/// # Errors
+/// The bytes are no tensor.
+pub fn tensor_name(bytes: &[u8]) -> Result<String, Error> {
+    Ok(schema::TensorProto::decode(bytes)?.name)
 }

@@ -70,8 +70,8 @@ impl Edges {
 pub(super) fn simplify(imported: &mut Imported) {
     let mut edges = Edges::of(&imported.network);
     let mut removed = vec![false; imported.network.layers.len()];
-    for index in 0..imported.network.layers.len() {
-        removed[index] = fold_back(imported, &mut edges, index);
+    for (index, removed) in removed.iter_mut().enumerate() {
+        *removed = fold_back(imported, &mut edges, index);
     }
     for index in (0..imported.network.layers.len()).rev() {
         if !removed[index] {
@@ -109,7 +109,12 @@ fn fold_back(imported: &mut Imported, edges: &mut Edges, index: usize) -> bool {
         return false;
     }
     let Some(producer) = edges.producer[from] else {
-        return from == network.input && known.is_none() && fold_into_input(imported, &change, to);
+        let folds =
+            from == network.input && known.is_none() && fold_into_input(imported, &change, to);
+        if folds {
+            edges.producer[to] = None;
+        }
+        return folds;
     };
     let folded = match &mut network.layers[producer] {
         FloatLayer {

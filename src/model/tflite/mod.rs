@@ -15,9 +15,9 @@ mod geometry;
 mod integer;
 mod operators;
 mod plan;
-mod record;
+pub(in crate::model) mod record;
 mod refusal;
-mod scaling;
+pub(in crate::model) mod scaling;
 // Generated code: its style is not ours, and planus writes tables through raw pointers.
 #[allow(unsafe_code, missing_docs, unreachable_pub, dead_code, clippy::all, clippy::unwrap_used)]
 #[rustfmt::skip]

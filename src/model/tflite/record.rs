@@ -11,15 +11,15 @@ use super::file::File;
 use crate::model::integer::{InputTransform, IntegerNetwork, IntegerOp, Rounding, width_holds};
 
 /// Name of the record of filter widths.
-pub(super) const BITS_RECORD: &str = "bitweft.bits";
+pub(in crate::model) const BITS_RECORD: &str = "bitweft.bits";
 /// Name of the record of the network's other properties.
-pub(super) const NETWORK_RECORD: &str = "bitweft.network";
+pub(in crate::model) const NETWORK_RECORD: &str = "bitweft.network";
 
 /// Contents of the record `bitweft.network`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct NetworkRecord {
-    pub(super) rounding: Rounding,
-    pub(super) input_transform: InputTransform,
+pub(in crate::model) struct NetworkRecord {
+    pub(in crate::model) rounding: Rounding,
+    pub(in crate::model) input_transform: InputTransform,
 }
 
 impl NetworkRecord {
@@ -42,7 +42,11 @@ impl NetworkRecord {
     }
 }
 
-fn apply_widths(network: &mut IntegerNetwork, widths: Vec<Vec<u8>>) -> Result<(), String> {
+/// Gives the filters of every convolution, in execution order, the recorded widths.
+pub(in crate::model) fn apply_widths(
+    network: &mut IntegerNetwork,
+    widths: Vec<Vec<u8>>,
+) -> Result<(), String> {
     let mut widths = widths.into_iter();
     for layer in &mut network.layers {
         let IntegerOp::Convolution(convolution) = &mut layer.op else {

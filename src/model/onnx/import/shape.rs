@@ -55,10 +55,11 @@ impl<'m> Importer<'m> {
                 fold::squeezed(operator == "Squeeze", &sizes, axes.as_deref())?
             }
         };
+        // A Flatten is left to the weights behind it.
+        let may_emit = node.proto.op_type == "Reshape" && activation.is_in_tensor_order();
         if let Some(regrouped) = activation.regrouped(&target) {
             let merges = regrouped.dims.iter().any(|group| group.len() > 1);
-            if !(merges && activation.is_in_tensor_order() && regrouped.is(&[&[Axis::Batch], &ALL]))
-            {
+            if !(merges && may_emit) {
                 return Ok(Value::Activation(regrouped));
             }
         }
@@ -330,6 +331,3 @@ impl<'m> Importer<'m> {
         Ok(self.viewed(activation))
     }
 }
-
-/// The order of elements in a tensor.
-const ALL: [Axis; 3] = [Axis::Row, Axis::Column, Axis::Channel];
