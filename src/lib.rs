@@ -1,6 +1,7 @@
 //! bitweft: from a trained CNN to a bit-serial FPGA processor.
 
 pub mod compiler;
+pub mod flow;
 pub mod golden;
 pub mod model;
 pub mod quant;
