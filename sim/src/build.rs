@@ -50,6 +50,15 @@ impl Profile {
         }
     }
 
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Fast => "fast",
+            Profile::Check => "check",
+            Profile::Trace => "trace",
+            Profile::Coverage => "coverage",
+        }
+    }
+
     pub(crate) fn effort(self) -> Effort {
         match self {
             Profile::Fast => Effort::Native,
@@ -183,16 +192,14 @@ impl Build {
     /// The name of the model in the cache: a hash of all that decides what it is.
     fn key(&self, toolchain: &Toolchain) -> String {
         let shared = compile::identity(toolchain);
-        let mut fields = vec![
-            shared.as_str(),
-            &self.top,
-            &self.clock,
-            self.profile.effort().name(),
-        ];
-        fields.extend(ARGUMENTS);
-        fields.extend(self.profile.arguments());
-        fields.extend(self.profile.definitions());
-        fields.push("design");
+        let mut fields = vec![shared.as_str(), compile::SHIM];
+        // The code that makes a model out of the design: with other code it may be another model.
+        fields.extend([
+            include_str!("build.rs"),
+            include_str!("compile.rs"),
+            include_str!("ports.rs"),
+        ]);
+        fields.extend([self.top.as_str(), &self.clock, self.profile.name()]);
         fields.extend(self.arguments.iter().map(String::as_str));
         fields.push("files");
         fields.extend(

@@ -62,7 +62,7 @@ impl Effort {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Effort::Quick => "quick",
             Effort::Native => "native",
@@ -70,7 +70,7 @@ impl Effort {
     }
 }
 
-/// Everything besides the design that decides what is built.
+/// Everything that decides what models share.
 pub(crate) fn identity(toolchain: &Toolchain) -> String {
     let flags = [
         FLAGS,
@@ -80,7 +80,7 @@ pub(crate) fn identity(toolchain: &Toolchain) -> String {
         Effort::Native.flags(),
     ]
     .concat();
-    let fields = [toolchain.identity(), RUNTIME_HEADER, RUNTIME_SOURCE, SHIM];
+    let fields = [toolchain.identity(), RUNTIME_HEADER, RUNTIME_SOURCE];
     key(fields.into_iter().chain(flags))
 }
 
@@ -93,28 +93,22 @@ pub(crate) fn compile(
     output: &Path,
 ) -> Result<(), SimError> {
     let runtime = Runtime::new(toolchain)?;
+    let header = runtime.precompiled_header(profile.effort())?;
     let mut jobs = Vec::new();
     let mut objects = Vec::new();
-    for (index, unit) in units(generated_files(folder)?, profile.effort())
-        .iter()
-        .enumerate()
-    {
-        let source = folder.join(format!("unit{index}.cc"));
+    for (index, unit) in units(&generated_files(folder)?).iter().enumerate() {
+        let name = format!("unit{index}.cc");
+        let source = folder.join(&name);
         let object = folder.join(format!("unit{index}.o"));
-        let shim = if index == 0 { "shim.cpp" } else { "runtime.h" };
-        let mut text = format!("#include \"{shim}\"\n");
-        for file in &unit.files {
-            text += &format!("#include \"{file}\"\n");
-        }
-        fs::write(&source, text).in_file(&source)?;
+        fs::write(&source, unit_text(unit, index == 0)).in_file(&source)?;
         let mut command = base_command(toolchain)?;
         command
             .current_dir(folder)
-            .args(unit.effort.flags())
+            .args(profile.effort().flags())
             .args(profile.definitions());
         command
             .arg("-I")
-            .arg(runtime.precompiled_header(unit.effort)?)
+            .arg(&header)
             .args(["-include", "runtime.h"]);
         command
             .arg("-I")
@@ -123,7 +117,7 @@ pub(crate) fn compile(
             .arg(&source)
             .arg("-o")
             .arg(&object);
-        jobs.push((command, format!("unit{index}.cc")));
+        jobs.push((command, name));
         objects.push(object);
     }
     run_all(jobs, top)?;
@@ -138,13 +132,7 @@ pub(crate) fn compile(
     run(command, top, "linking")
 }
 
-/// A group of generated files that are compiled as one.
-struct Unit {
-    files: Vec<String>,
-    bytes: u64,
-    effort: Effort,
-}
-
+/// A C++ file that Verilator made. Code in a `slow` file runs once.
 struct Generated {
     name: String,
     bytes: u64,
@@ -167,41 +155,42 @@ fn generated_files(folder: &Path) -> Result<Vec<Generated>, SimError> {
     Ok(files)
 }
 
-/// Groups files into units of like size. Code that runs once (`slow`) is compiled quickly, unless the model is so
-/// small that one unit is quicker still.
-fn units(files: Vec<Generated>, effort: Effort) -> Vec<Unit> {
-    let total: u64 = files.iter().map(|file| file.bytes).sum();
-    if total < SMALL_BYTES || effort == Effort::Quick {
-        return pack(&files, effort);
-    }
-    let (once, often): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.slow);
-    let mut units = pack(&often, effort);
-    units.extend(pack(&once, Effort::Quick));
-    units
-}
-
-/// Puts each file into the first unit that has room for it.
-fn pack(files: &[Generated], effort: Effort) -> Vec<Unit> {
+/// Groups files into units of like size, one if the model is small. Each file goes into the first unit that has
+/// room for it.
+fn units(files: &[Generated]) -> Vec<Vec<&Generated>> {
+    let bytes = |files: &[&Generated]| files.iter().map(|file| file.bytes).sum::<u64>();
     let total: u64 = files.iter().map(|file| file.bytes).sum();
     let bytes_max = (total / JOBS_MAX as u64 + 1).clamp(SMALL_BYTES, UNIT_BYTES_MAX);
-    let mut units: Vec<Unit> = Vec::new();
+    let mut units: Vec<Vec<&Generated>> = Vec::new();
     for file in files {
         match units
             .iter_mut()
-            .find(|unit| unit.bytes + file.bytes <= bytes_max)
+            .find(|unit| bytes(unit) + file.bytes <= bytes_max)
         {
-            Some(unit) => {
-                unit.files.push(file.name.clone());
-                unit.bytes += file.bytes;
-            }
-            None => units.push(Unit {
-                files: vec![file.name.clone()],
-                bytes: file.bytes,
-                effort,
-            }),
+            Some(unit) => unit.push(file),
+            None => units.push(vec![file]),
         }
     }
     units
+}
+
+/// The text of a unit. Code that runs once is not optimized: that is half of the code, and the tables of a traced
+/// model would take three times as long.
+fn unit_text(files: &[&Generated], with_shim: bool) -> String {
+    let mut text = String::from("#include \"runtime.h\"\n");
+    if with_shim {
+        text += "#include \"shim.cpp\"\n";
+    }
+    let (once, often): (Vec<&Generated>, Vec<&Generated>) =
+        files.iter().partition(|file| file.slow);
+    for file in often {
+        text += &format!("#include \"{}\"\n", file.name);
+    }
+    text += "#pragma GCC optimize(\"O0\")\n";
+    for file in once {
+        text += &format!("#include \"{}\"\n", file.name);
+    }
+    text
 }
 
 /// The compiler, with the flags and folders that every file needs.
@@ -348,38 +337,40 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_small_model_is_one_unit() {
-        let files = || {
-            vec![
-                file("a.cpp", 60_000, false),
-                file("a__Slow.cpp", 40_000, true),
-            ]
+    fn names(units: &[Vec<&Generated>]) -> Vec<String> {
+        let name = |unit: &Vec<&Generated>| -> String {
+            unit.iter()
+                .map(|file| file.name.as_str())
+                .collect::<Vec<_>>()
+                .join(",")
         };
-        for effort in [Effort::Quick, Effort::Native] {
-            let units = units(files(), effort);
-            assert_eq!(units.len(), 1);
-            assert_eq!(units[0].effort, effort);
-        }
+        units.iter().map(name).collect()
     }
 
     #[test]
-    fn code_that_runs_once_is_compiled_quickly() {
-        let files = vec![
+    fn a_small_model_is_one_unit_and_a_large_one_is_spread_evenly() {
+        let small = [
+            file("a.cpp", 60_000, false),
+            file("b__Slow.cpp", 40_000, true),
+        ];
+        assert_eq!(names(&units(&small)), ["a.cpp,b__Slow.cpp"]);
+        let large = [
             file("a.cpp", 900_000, false),
-            file("b.cpp", 300_000, false),
-            file("c__Slow.cpp", 500_000, true),
+            file("b__Slow.cpp", 500_000, true),
+            file("c.cpp", 300_000, false),
         ];
-        let units = units(files, Effort::Native);
-        let efforts: Vec<_> = units
-            .iter()
-            .map(|unit| (unit.files.join(","), unit.effort))
-            .collect();
-        let expected = [
-            ("a.cpp".to_owned(), Effort::Native),
-            ("b.cpp".to_owned(), Effort::Native),
-            ("c__Slow.cpp".to_owned(), Effort::Quick),
+        assert_eq!(names(&units(&large)), ["a.cpp", "b__Slow.cpp,c.cpp"]);
+    }
+
+    #[test]
+    fn only_code_that_runs_once_follows_the_pragma() {
+        let files = [
+            file("b__Slow.cpp", 500_000, true),
+            file("c.cpp", 300_000, false),
         ];
-        assert_eq!(efforts, expected);
+        let text = unit_text(&files.iter().collect::<Vec<_>>(), true);
+        let at = |part: &str| text.find(part).expect("included");
+        assert!(at("shim.cpp") < at("c.cpp") && at("c.cpp") < at("#pragma"));
+        assert!(at("#pragma") < at("b__Slow.cpp"));
     }
 }
