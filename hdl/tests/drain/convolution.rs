@@ -27,7 +27,7 @@ struct Slot {
     last_of_block: bool,
 }
 
-struct Case {
+pub(crate) struct Case {
     descriptor: Descriptor,
     records: Vec<Record>,
     /// Chances (one in ...) of a finalization and of a refusal in a cycle.
@@ -37,7 +37,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(random: &mut Random, a: &Architecture) -> Self {
+    pub(crate) fn new(random: &mut Random, a: &Architecture) -> Self {
         let filters = random.range(1, 9) as usize;
         let zeros = random.range(1, 4) as u64;
         let records: Vec<Record> = (0..filters)
@@ -208,7 +208,7 @@ impl Array {
     }
 }
 
-fn run(side: &mut Side, random: &mut Random, case: &Case) {
+pub(crate) fn run(side: &mut Side, random: &mut Random, case: &Case) {
     let a = side.a.clone();
     let base = case.descriptor.record_base as usize;
     side.write_records(base, &case.records);
