@@ -2,6 +2,7 @@
 
 pub mod compiler;
 pub mod flow;
+pub mod driver;
 pub mod golden;
 pub mod model;
 pub mod quant;

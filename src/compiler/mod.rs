@@ -4,6 +4,7 @@
 //! Golden and compiler never import each other: their agreement is the proof.
 
 mod convolution;
+pub mod cycles;
 mod geometry;
 mod phase;
 mod placement;
