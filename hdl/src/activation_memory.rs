@@ -17,8 +17,8 @@
 //!
 //! ```text
 //! clock                 _/~\_/~\_/~\_/~\_/~\_/~\_
-//! pool_write_enable[i]  /~~~\____________________
-//! pool_write_address    X 5 X
+//! wb_write_enable[i]    /~~~\____________________
+//! wb_write_address      X 5 X
 //! fetch_address             X 5 X                  (one cycle after the write: sees it)
 //! read_data                             X new X    (latency 3)
 //! ```
@@ -34,7 +34,7 @@ use bitweft_isa::{
 };
 
 /// Units that write bytes.
-pub const WRITERS: [&str; 3] = ["write_back", "pool", "elementwise"];
+pub const WRITERS: [&str; 1] = ["write_back"];
 
 /// Cycles from a write enable to the first address that reads what was written.
 pub const WRITE_TO_READ: usize = 1;

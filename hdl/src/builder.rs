@@ -235,6 +235,22 @@ impl Module {
         self.contents.borrow_mut().unused.push(text);
     }
 
+    /// Inputs (`true`) and outputs with their widths, in the order of declaration.
+    #[must_use]
+    pub fn ports(&self) -> Vec<(String, bool, usize)> {
+        let contents = self.contents.borrow();
+        let ports = contents
+            .signals
+            .iter()
+            .filter(|signal| signal.kind.is_parameter());
+        ports
+            .map(|signal| {
+                let is_input = signal.kind == AtomKind::InputParameter;
+                (signal.name.to_string(), is_input, signal.width)
+            })
+            .collect()
+    }
+
     /// An instance of `module`; `inputs` are its inputs by name, each exactly once (`clock` and `reset` may be left out).
     ///
     /// # Panics

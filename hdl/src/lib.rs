@@ -20,4 +20,7 @@ pub mod post;
 pub mod requantizer;
 mod row;
 pub mod sequencer;
+pub mod top;
 pub mod write_back;
+
+pub use top::{TOP, verilog};

@@ -4,16 +4,16 @@
 //! # Contract
 //! `run_start` (while not `running`) begins with descriptor `run_first`; the run ends after `run_count` descriptors, after an
 //! End, after a descriptor of unknown opcode (`run_state` 2 until the next run), or at the end of the descriptor in progress after `stop`.
-//! For each descriptor: its words are read into the field outputs (stable until the next descriptor is read), `start_<unit>`
-//! pulses, and `done_<unit>` is awaited; then four words go to the counter memory: cycles, busy, fill stall, drain
-//! stall. Cycles count from the first word's address to the first counter's write, both included:
+//! For each descriptor: its words are read into the field outputs (stable until the next descriptor is read), `start`
+//! pulses, and `done` is awaited; then four words go to the counter memory: cycles, busy, fill stall, drain
+//! stall (cycles in which `busy`, `fill_stall`, `drain_stall` are high). Cycles count from the first word's address to the first counter's write, both included:
 //! `timing::SEQUENCER_CYCLES` more than from start to done.
 //!
 //! ```text
 //! clock         _/~\_/~\_/~\_ ... _/~\_/~\_/~\_ ... _/~\_/~\_/~\_/~\_/~\_/~\_
 //! state         X load        ... X begin X wait        X count (4)     X next
-//! start_pool    ________________  /~~~\______________________________________
-//! done_pool     ____________________________________ /~~~\___________________
+//! start         ________________  /~~~\______________________________________
+//! done          ____________________________________ /~~~\___________________
 //! ```
 //!
 //! Reset: idle, nothing running.
@@ -31,13 +31,6 @@ use bitweft_isa::{
 /// Read latency of the program and counter memories.
 const MEMORY_LATENCY: usize = 2;
 const COUNTER_BITS: usize = 32;
-
-/// Units that the sequencer starts, and the operations that need them.
-pub const UNITS: [(&str, &[Opcode]); 3] = [
-    ("convolution", &[Opcode::Convolution]),
-    ("pool", &[Opcode::MaxPool, Opcode::AveragePool]),
-    ("elementwise", &[Opcode::Add]),
-];
 
 const IDLE: u64 = 0;
 const LOAD: u64 = 1;
@@ -70,19 +63,16 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     m.unused(&row_address);
     let opcode = fields(&m, architecture, &index, &step, &load, &row_address);
 
-    let mut dones = Vec::new();
-    let mut known = m.literal(0, 1);
-    for (name, opcodes) in UNITS {
-        let matches: Vec<Net> = opcodes
-            .iter()
-            .map(|&opcode_of| m.equals(&opcode, opcode_of as u64))
-            .collect();
-        let chosen = m.any(&matches.iter().collect::<Vec<_>>());
-        m.output(&format!("start_{name}"), &m.and(&begin, &chosen));
-        dones.push(m.and(&chosen, &m.input(&format!("done_{name}"), 1)));
-        known = m.or(&known, &chosen);
-    }
-    let done = m.and(&wait, &m.any(&dones.iter().collect::<Vec<_>>()));
+    let operations = [
+        Opcode::Convolution,
+        Opcode::MaxPool,
+        Opcode::AveragePool,
+        Opcode::Add,
+    ];
+    let known = operations.map(|operation| m.equals(&opcode, operation as u64));
+    let known = m.any(&known.each_ref());
+    m.output("start", &m.and(&begin, &known));
+    let done = m.and(&wait, &m.input("done", 1));
     let end = m.equals(&opcode, Opcode::End as u64);
     let left = m.register("left", 16);
     let fewer = m.subtract(&left, &m.literal(1, 16));
@@ -123,19 +113,21 @@ pub fn sequencer(architecture: &Architecture) -> Module {
         "run_state",
         &m.mux(&m.and(&idle, &failed), &m.literal(2, 8), &running),
     );
-    let is_convolution = m.equals(&opcode, Opcode::Convolution as u64);
     let first = m.and(&load, &m.equals(&step, 0));
     let cycles = m.register("cycles", COUNTER_BITS);
     let grown = m.mux(&first, &m.literal(1, COUNTER_BITS), &m.increment(&cycles));
     m.clocked_enable(&cycles, &grown, &m.any(&[&load, &begin, &wait]));
-    let issue = |name: &str| m.gate(&m.input(name, COUNTER_BITS), &is_convolution);
+    let strobes = ["busy", "fill_stall", "drain_stall"];
+    let [busy, fill_stall, drain_stall] = strobes.map(|name| {
+        m.counter(
+            &format!("{name}_cycles"),
+            COUNTER_BITS,
+            &begin,
+            &m.input(name, 1),
+        )
+    });
     // The cycle of the first write itself counts.
-    let words = [
-        m.increment(&cycles),
-        issue("busy_cycles"),
-        issue("fill_stall_cycles"),
-        issue("drain_stall_cycles"),
-    ];
+    let words = [m.increment(&cycles), busy, fill_stall, drain_stall];
     let at = m.slice(&step, 0, 2);
     let memory = Memory {
         storage: Storage::Block,
@@ -146,11 +138,14 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     let bits = memory.address_bits();
     let ports = MemoryPorts {
         write_enable: &count,
-        write_address: &m.truncate(&m.concat(&[&at, &index]), bits),
+        write_address: &m.concat(&[&at, &m.slice(&index, 0, bits - 2)]),
         write_data: &m.select(&at, &words),
         read_address: &m.truncate(&row_address, bits),
     };
-    m.output("read_counter", &memory.instance(&m, "counter", &ports));
+    m.output(
+        "read_counter",
+        &memory.instance(&m, "counter_memory", &ports),
+    );
     m
 }
 
@@ -170,10 +165,10 @@ fn fields(
         latency: MEMORY_LATENCY,
     };
     let bits = memory.address_bits();
-    let address = m.truncate(&m.concat(&[&m.slice(step, 0, 4), index]), bits);
+    let address = m.concat(&[&m.slice(step, 0, 4), &m.slice(index, 0, bits - 4)]);
     let word = memory.instance(
         m,
-        "program",
+        "program_memory",
         &MemoryPorts {
             write_enable: &m.input("write_program", 1),
             write_address: &m.truncate(row_address, bits),

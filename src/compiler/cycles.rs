@@ -6,10 +6,9 @@ use bitweft_isa::{
     architecture::Architecture,
     descriptor::{Descriptor, Opcode},
     timing::{
-        DRAINED_TO_PLANE, FETCH_START, ISSUE_START, PLANE_TO_FILL, POOL_WINDOW_CYCLES_MIN,
-        SEQUENCER_CYCLES, chunk_cycles,
-        DRAIN_START, FINALIZED_TO_SLOT, SLOT_TO_BLOCK_DRAINED, SLOT_TO_DONE, add_cycles,
-        fetch_latency, fill_cycles, fill_to_plane, plane_to_drain, plane_to_grant,
+        DRAIN_START, DRAINED_TO_PLANE, FETCH_START, FINALIZED_TO_SLOT, ISSUE_START, PLANE_TO_FILL,
+        POOL_WINDOW_CYCLES_MIN, SEQUENCER_CYCLES, SLOT_TO_BLOCK_DRAINED, SLOT_TO_DONE, add_cycles,
+        chunk_cycles, fetch_latency, fill_cycles, fill_to_plane, plane_to_drain, plane_to_grant,
     },
 };
 

@@ -1,0 +1,224 @@
+//! The processor: all units, connected by name.
+//!
+//! Every output of a unit is a wire of that name; every input takes the wire of its name, but for the few of
+//! [`alias`]. Ports: `clock`, `reset`, the channels `receive_*` and `transmit_*` of the host port, and `running`.
+
+use crate::{
+    activation_memory::activation_memory,
+    array,
+    builder::{EmitError, Module, Net},
+    drain::drain,
+    elementwise::elementwise,
+    fetch::fetch,
+    issue::issue,
+    pool::pool,
+    port::port,
+    post::post,
+    sequencer::sequencer,
+    write_back::write_back,
+};
+use bitweft_isa::architecture::Architecture;
+use std::collections::BTreeMap;
+
+/// Name of the top module.
+pub const TOP: &str = "bitweft";
+
+/// Inputs of the top, besides clock and reset.
+const INPUTS: [(&str, usize); 3] = [
+    ("receive_valid", 1),
+    ("receive_data", 8),
+    ("transmit_ready", 1),
+];
+/// Outputs of the top.
+const OUTPUTS: [&str; 4] = [
+    "receive_ready",
+    "transmit_valid",
+    "transmit_data",
+    "running",
+];
+/// What `drain` sends along with each way's values.
+const PER_WAY: [&str; 8] = [
+    "x_store", "x_clear", "halve", "row", "bias", "mantissa", "left", "right",
+];
+/// Descriptor fields that the posts read, and the wires they are.
+const STEADY: [(&str, &str); 4] = [
+    ("rounding_double", "rounding_double"),
+    ("out_zero", "zero_point"),
+    ("clamp_low", "clamp_low"),
+    ("clamp_high", "clamp_high"),
+];
+
+/// Verilog of the whole processor.
+///
+/// # Errors
+/// rust-hdl's: a net that nothing drives.
+pub fn verilog(architecture: &Architecture) -> Result<String, EmitError> {
+    build(architecture).verilog()
+}
+
+/// Wires by name.
+struct Wires {
+    module: Module,
+    nets: BTreeMap<String, Net>,
+    used: std::cell::RefCell<std::collections::BTreeSet<String>>,
+}
+
+impl Wires {
+    fn get(&self, name: &str) -> Net {
+        self.used.borrow_mut().insert(name.into());
+        self.nets
+            .get(name)
+            .unwrap_or_else(|| panic!("{TOP}: nothing is called `{name}`"))
+            .clone()
+    }
+
+    fn declare(&mut self, name: &str, width: usize) {
+        let wire = self.module.wire(&format!("{name}_wire"), width);
+        assert!(
+            self.nets.insert(name.into(), wire).is_none(),
+            "{TOP}: two nets are called `{name}`"
+        );
+    }
+}
+
+/// The wire of an input whose name is another one.
+fn alias(input: &str) -> &str {
+    match input {
+        "host_address" | "plane_write_address" | "record_address" => "row_address",
+        "host_write_enable" => "write_activation",
+        "host_write_data" => "row_activation",
+        "plane_write_enable" => "write_plane",
+        "plane_write_data" => "row_plane",
+        "record_write_enable" => "write_record",
+        "record_write_data" => "row_record",
+        "record_host" => "host_select",
+        "read_activation" => "read_data",
+        "write_back_write_enable" => "write_enable",
+        "write_back_write_address" => "write_address",
+        "write_back_write_data" => "write_data",
+        other => other,
+    }
+}
+
+/// The processor as a module.
+#[must_use]
+pub fn build(architecture: &Architecture) -> Module {
+    let module = Module::new(TOP);
+    let units = [
+        ("host_port", port(architecture)),
+        ("sequencer", sequencer(architecture)),
+        ("fetch", fetch(architecture)),
+        ("activation", activation_memory(architecture)),
+        ("issue", issue(architecture)),
+        ("lanes", array::build(architecture)),
+        ("drain", drain(architecture)),
+        ("write_back", write_back(architecture)),
+        ("pool", pool(architecture)),
+        ("elementwise", elementwise(architecture)),
+    ];
+    let mut wires = Wires {
+        module: module.clone(),
+        nets: BTreeMap::new(),
+        used: Default::default(),
+    };
+    for (name, width) in INPUTS {
+        wires.nets.insert(name.into(), module.input(name, width));
+    }
+    for (_, unit) in &units {
+        for (port, _, width) in unit
+            .ports()
+            .into_iter()
+            .filter(|(_, is_input, _)| !is_input)
+        {
+            wires.declare(&port, width);
+        }
+    }
+    posts(&mut wires, architecture);
+    for (name, unit) in &units {
+        connect(&wires, name, unit);
+    }
+    for name in OUTPUTS {
+        module.output(name, &wires.get(name));
+    }
+    let used = wires.used.borrow();
+    for (_, net) in wires.nets.iter().filter(|(name, _)| !used.contains(*name)) {
+        module.unused(net);
+    }
+    drop(used);
+    module
+}
+
+/// Instantiates a unit: inputs by name (addresses cut to their width), outputs onto their wires.
+fn connect(wires: &Wires, name: &str, unit: &Module) {
+    let m = &wires.module;
+    let inputs: Vec<(String, Net)> = unit
+        .ports()
+        .into_iter()
+        .filter(|(port, is_input, _)| *is_input && port != "clock" && port != "reset")
+        .map(|(port, _, width)| {
+            let net = wires.get(alias(&port));
+            let net = if alias(&port) == "row_address" {
+                m.truncate(&net, width)
+            } else {
+                net
+            };
+            (port, net)
+        })
+        .collect();
+    let inputs: Vec<(&str, &Net)> = inputs
+        .iter()
+        .map(|(port, net)| (port.as_str(), net))
+        .collect();
+    let outputs = m.instance(name, unit, &inputs);
+    for (port, _, _) in unit
+        .ports()
+        .into_iter()
+        .filter(|(_, is_input, _)| !is_input)
+    {
+        m.drive(&wires.nets[&port], outputs.get(&port));
+    }
+}
+
+/// The posts of every way and column: their slices of the drain bus and of what goes along with it.
+fn posts(wires: &mut Wires, architecture: &Architecture) {
+    let m = wires.module.clone();
+    let (columns, ways) = (architecture.columns, architecture.drain_ways);
+    let slice = |name: &str, at: usize, of: usize| {
+        let net = wires.get(name);
+        let width = net.width() / of;
+        m.slice(&net, at * width, width)
+    };
+    let mut bytes = Vec::with_capacity(ways * columns);
+    let (mut scaled, mut rounds) = (Vec::with_capacity(columns), Vec::with_capacity(columns));
+    for way in 0..ways {
+        let unit = post(architecture, way);
+        for column in 0..columns {
+            let mut inputs = vec![(
+                "drain_data",
+                slice("drain_data", way * columns + column, ways * columns),
+            )];
+            inputs.extend(PER_WAY.map(|name| (name, slice(name, way, ways))));
+            inputs.extend(STEADY.map(|(port, wire)| (port, wires.get(wire))));
+            if way == 0 {
+                inputs.extend(
+                    ["pool_value", "add_value"].map(|name| (name, slice(name, column, columns))),
+                );
+            }
+            let inputs: Vec<(&str, &Net)> = inputs.iter().map(|(name, net)| (*name, net)).collect();
+            let outputs = m.instance(&format!("post_{way}_{column}"), &unit, &inputs);
+            bytes.push(outputs.get("output_byte").clone());
+            if way == 0 {
+                scaled.push(outputs.get("scaled").clone());
+                rounds.push(outputs.get("scaled_round").clone());
+            }
+        }
+    }
+    for (name, parts) in [
+        ("output_bytes", bytes),
+        ("scaled", scaled),
+        ("scaled_round", rounds),
+    ] {
+        let net = m.concat(&parts.iter().collect::<Vec<_>>());
+        wires.nets.insert(name.into(), net);
+    }
+}
