@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Array4, ArrayView4, Axis};
+use ndarray::{Array2, Axis};
 use ndarray_npy::{NpzReader, ReadNpzError};
 use serde::Serialize;
 
-use super::names::{NamesError, read_names};
 use super::network::{Executor, GoldenError, argmax};
+use crate::model::data::{DataError, Dataset, read_names};
 use crate::model::integer::{IntegerNetwork, Rounding};
 
 /// What a device answered.
@@ -65,17 +65,23 @@ pub enum DevicesError {
         /// Value.
         value: i16,
     },
-    /// The names cannot be read.
+    /// The data set or the device's names of inputs cannot be read.
     #[error(transparent)]
-    Names(#[from] NamesError),
-    /// Arrays of different lengths.
-    #[error("{names} names for {rows} rows of {what}")]
+    Data(#[from] DataError),
+    /// Inputs are found by name, and the data set has none.
+    #[error("data set {dataset:?} has no names; the device's inputs are found by name")]
+    Unnamed {
+        /// The data set's name.
+        dataset: String,
+    },
+    /// The device's arrays have different lengths.
+    #[error("{}: {names} names of inputs for {rows} outputs", path.display())]
     Lengths {
-        /// What the rows are.
-        what: &'static str,
+        /// File.
+        path: PathBuf,
         /// Names.
         names: usize,
-        /// Rows.
+        /// Outputs.
         rows: usize,
     },
     /// The device answered an input that the data set lacks.
@@ -129,19 +135,14 @@ impl DeviceOutputs {
             .map(|&value| byte(value))
             .collect::<Result<Vec<_>, _>>()?;
         let (rows, columns) = outputs.dim();
-        lengths("outputs", inputs.len(), rows)?;
+        if inputs.len() != rows {
+            let (path, names) = (path.into(), inputs.len());
+            return Err(DevicesError::Lengths { path, names, rows });
+        }
         let outputs = Array2::from_shape_fn((rows, columns), |(row, column)| {
             bytes[row * columns + column]
         });
         Ok(Self { inputs, outputs })
-    }
-}
-
-fn lengths(what: &'static str, names: usize, rows: usize) -> Result<(), DevicesError> {
-    if names == rows {
-        Ok(())
-    } else {
-        Err(DevicesError::Lengths { what, names, rows })
     }
 }
 
@@ -151,18 +152,23 @@ fn stem(name: &str) -> &str {
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
 
-/// Runs what a device has answered through the golden model, with either rounding family:
-/// `inputs` is `[input, height, width, channels]` in the network's own bytes, with one name each.
+/// Runs what a device has answered through the golden model, with either rounding family (`double`
+/// first).
 ///
 /// # Errors
 /// [`DevicesError`] where the three do not belong together.
 pub fn compare(
     network: &IntegerNetwork,
-    inputs: ArrayView4<'_, u8>,
-    names: &[String],
+    dataset: &Dataset,
     device: &DeviceOutputs,
 ) -> Result<[DeviceComparison; 2], DevicesError> {
-    lengths("inputs", names.len(), inputs.dim().0)?;
+    let names = dataset
+        .names
+        .as_ref()
+        .ok_or_else(|| DevicesError::Unnamed {
+            dataset: dataset.name.clone(),
+        })?;
+    let inputs = dataset.bytes_for(network, 0..dataset.len())?;
     let places: HashMap<&str, usize> = names.iter().map(|name| stem(name)).zip(0..).collect();
     let chosen = device
         .inputs
@@ -175,7 +181,7 @@ pub fn compare(
                 .ok_or_else(|| DevicesError::UnknownInput { name: name.into() })
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let images: Array4<u8> = inputs.select(Axis(0), &chosen);
+    let images = inputs.select(Axis(0), &chosen);
     let compare = |rounding| -> Result<DeviceComparison, DevicesError> {
         let network = IntegerNetwork {
             rounding,

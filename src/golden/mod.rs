@@ -6,7 +6,6 @@ pub mod devices;
 mod error;
 pub mod float;
 pub mod machine;
-pub mod names;
 pub mod network;
 mod pool;
 pub mod requantize;

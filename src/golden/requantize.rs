@@ -72,6 +72,7 @@ pub(crate) fn to_byte(steps: i32, zero_point: i32, low: u8, high: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -157,7 +158,12 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #![proptest_config(ProptestConfig {
+            cases: 20_000,
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         #[test]
         fn building_blocks_are_gemmlowps(a in accumulators(), b in mantissas(), exponent in 0..=31) {

@@ -140,6 +140,7 @@ fn one_over_one_plus(value: i32) -> i32 {
 mod tests {
     use ndarray::Array3;
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -157,6 +158,12 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn probabilities_are_within_one_step(
             scores in proptest::collection::vec(any::<u8>(), 1..40),

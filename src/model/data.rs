@@ -141,6 +141,14 @@ pub enum DataError {
     },
 }
 
+/// Reads an array of strings from a NumPy archive (`.npz`).
+///
+/// # Errors
+/// [`DataError`]: the file cannot be read, or the array is missing, damaged or of another kind.
+pub fn read_names(path: impl AsRef<Path>, array: &str) -> Result<Vec<String>, DataError> {
+    npz::read_names(path.as_ref(), array)
+}
+
 impl DataError {
     fn part(path: &Path, part: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Part {

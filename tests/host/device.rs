@@ -1,33 +1,27 @@
 //! The golden model against real microcontrollers, and against labels.
 
-use std::fs::{self, File};
+use std::fs;
+use std::time::Instant;
 
 use bitweft::golden::devices::{DeviceComparison, DeviceOutputs, compare};
-use bitweft::golden::names::read_names;
 use bitweft::golden::network::evaluate;
+use bitweft::model::data::{DataOptions, Dataset};
 use bitweft::model::integer::{IntegerNetwork, Rounding};
 use bitweft::model::tflite::read_integer;
-use ndarray::{Array1, Array4};
-use ndarray_npy::NpzReader;
 
 mod support;
 
 use support::data;
 
+const RESNET: &str = "mlperf-tiny/pretrainedResnet_quant.tflite";
 const CIFAR: &str = "cifar10/test-dev-3000.npz";
 
-fn network(test: &str, file: &str) -> Option<IntegerNetwork> {
-    let bytes = fs::read(data(test, file)?).expect("readable");
-    Some(read_integer(&bytes, file).expect("a supported network"))
-}
-
-fn archive(test: &str, file: &str) -> NpzReader<File> {
-    let path = data(test, file).expect("the data folder");
-    NpzReader::new(File::open(path).expect("readable")).expect("an archive")
-}
-
-fn names(test: &str, file: &str, array: &str) -> Vec<String> {
-    read_names(&data(test, file).expect("the data folder"), array).expect("names")
+/// A network and its data set, or `None` where there is no data folder.
+fn load(test: &str, model: &str, dataset: &str) -> Option<(IntegerNetwork, Dataset)> {
+    let bytes = fs::read(data(test, model)?).expect("readable");
+    let network = read_integer(&bytes, model).expect("a supported network");
+    let dataset = Dataset::load(data(test, dataset)?, &DataOptions::default());
+    Some((network, dataset.expect("a data set")))
 }
 
 fn device(test: &str, file: &str) -> DeviceOutputs {
@@ -54,35 +48,25 @@ fn check(found: [DeviceComparison; 2], inputs: usize, double: [usize; 2], single
 #[test]
 fn image_classifiers_on_devices() {
     let test = "image_classifiers_on_devices";
-    let Some(network) = network(test, "mlperf-tiny/pretrainedResnet_quant.tflite") else {
+    let Some((network, images)) = load(test, RESNET, CIFAR) else {
         return;
     };
-    let images: Array4<u8> = archive(test, CIFAR).by_name("images").expect("images");
-    let names = names(test, CIFAR, "names");
-    let compare =
-        |file| compare(&network, images.view(), &names, &device(test, file)).expect("compared");
-    check(
-        compare("ic_renesas_tflm_cmsisnn.npz"),
-        200,
-        [200, 200],
-        [102, 197],
-    );
-    check(compare("ic_st_xcubeai.npz"), 200, [99, 194], [200, 200]);
+    let compare = |file| compare(&network, &images, &device(test, file)).expect("compared");
+    let renesas = compare("ic_renesas_tflm_cmsisnn.npz");
+    check(renesas, 200, [200, 200], [102, 197]);
+    let st = compare("ic_st_xcubeai.npz");
+    check(st, 200, [99, 194], [200, 200]);
 }
 
 #[test]
 fn keyword_spotter_on_a_device() {
     let test = "keyword_spotter_on_a_device";
-    let Some(network) = network(test, "mlperf-tiny/kws_ref_model.tflite") else {
+    let model = "mlperf-tiny/kws_ref_model.tflite";
+    let Some((network, inputs)) = load(test, model, "kws/kws01_1000.npz") else {
         return;
     };
-    let inputs: Array4<i8> = archive(test, "kws/kws01_1000.npz")
-        .by_name("X")
-        .expect("inputs");
-    let inputs = inputs.mapv(|value| value.cast_unsigned() ^ 0x80);
-    let names = names(test, "kws/kws01_1000.npz", "files");
-    let device = device(test, "kws_renesas_tflm_cmsisnn.npz");
-    let found = compare(&network, inputs.view(), &names, &device).expect("compared");
+    let renesas = device(test, "kws_renesas_tflm_cmsisnn.npz");
+    let found = compare(&network, &inputs, &renesas).expect("compared");
     check(found, 1000, [1000, 1000], [637, 993]);
 }
 
@@ -90,24 +74,17 @@ fn keyword_spotter_on_a_device() {
 #[test]
 fn resnet_reaches_its_published_accuracy() {
     let test = "resnet_reaches_its_published_accuracy";
-    let Some(network) = network(test, "mlperf-tiny/pretrainedResnet_quant.tflite") else {
+    let Some((network, images)) = load(test, RESNET, CIFAR) else {
         return;
     };
-    let mut archive = archive(test, CIFAR);
-    let images: Array4<u8> = archive.by_name("images").expect("images");
-    let labels: Array1<u8> = archive.by_name("labels").expect("labels");
-    let labels: Vec<usize> = labels.iter().copied().map(usize::from).collect();
-    let start = std::time::Instant::now();
-    let evaluation = evaluate(&network, images.view(), &labels).expect("evaluated");
+    let labels = images.labels.as_ref().expect("labels");
+    let bytes = images.bytes_for(&network, 0..images.len()).expect("inputs");
+    let start = Instant::now();
+    let evaluation = evaluate(&network, bytes.view(), labels).expect("evaluated");
+    let (top1, seconds) = (evaluation.top1(), start.elapsed().as_secs_f64());
     println!(
-        "top-1 {:.4}, top-5 {:.4}, {:.1?}",
-        evaluation.top1(),
-        evaluation.top5(),
-        start.elapsed()
+        "top-1 {top1:.4} of {} images in {seconds:.1} s",
+        images.len()
     );
-    assert!(
-        (evaluation.top1() - 0.8630).abs() <= 0.003,
-        "top-1 is {}",
-        evaluation.top1()
-    );
+    assert!((top1 - 0.8630).abs() <= 0.003, "top-1 is {top1}");
 }

@@ -93,6 +93,19 @@ pub(super) fn load(path: &Path, options: &DataOptions) -> Result<Dataset, DataEr
     Ok(dataset)
 }
 
+/// Reads an array of strings, as [`super::read_names`] says.
+pub(super) fn read_names(path: &Path, array: &str) -> Result<Vec<String>, DataError> {
+    let failed = |reason: String| DataError::part(path, format!("array `{array}`"), reason);
+    let mut archive = open(path)?;
+    let entry = archive
+        .by_name(&format!("{array}.npy"))
+        .map_err(|e| failed(e.to_string()))?;
+    let array = npy::read(entry, None, SIDE_BYTES_MAX).map_err(failed)?;
+    array
+        .texts()
+        .ok_or_else(|| failed("elements that are not text".into()))
+}
+
 fn check_rows(array: &Array, count: usize) -> Result<(), String> {
     if array.shape != [count] {
         return Err(format!("shape {:?} beside {count} images", array.shape));
