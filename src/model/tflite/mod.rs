@@ -23,8 +23,10 @@ pub(in crate::model) mod scaling;
 #[rustfmt::skip]
 #[path = "../schema/tflite.rs"]
 mod schema;
+mod write;
 
 pub use error::TfliteError;
+pub use write::TfliteWriteError;
 
 use super::float::FloatNetwork;
 use super::integer::IntegerNetwork;
@@ -69,6 +71,18 @@ pub fn read_integer(bytes: &[u8], name: &str) -> Result<IntegerNetwork, TfliteEr
     let mut report = UnsupportedReport::default();
     let steps = plan::plan(&file, &mut report)?;
     integer::lower(&file, &steps, name, &mut report)
+}
+
+/// Writes a network as an int8 file whose bytes TFLite's reference kernels compute exactly, if the network
+/// rounds `double`; with `single`, stock runtimes answer some bytes one step off. Filter widths, rounding,
+/// input transform and layer names are kept in metadata records, so that reading gives the network again.
+///
+/// # Errors
+/// [`TfliteWriteError`] where the format's kernels would not compute a layer as the network says: multipliers
+/// that do not follow from the scales, clamps that are no activation, paddings of pools other than
+/// SAME and VALID.
+pub fn write(network: &IntegerNetwork) -> Result<Vec<u8>, TfliteWriteError> {
+    write::write(network)
 }
 
 /// Multiplier of TFLite's MEAN over `count` pixels.

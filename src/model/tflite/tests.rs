@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::float::{ConvolutionKind, FloatLayer, FloatOp, Shape};
 use crate::model::integer::{IntegerConvolution, IntegerOp, Rounding};
-use crate::model::testing::data_folder;
+use crate::model::testing::{Seeds, data_folder, sample_network};
 
 /// A file of the data folder, or `None` where the folder is absent.
 fn data(file: &str) -> Option<Vec<u8>> {
@@ -245,4 +245,102 @@ fn a_float_network_is_not_read_as_integers() {
         report.entries[0].reason,
         "FLOAT32 input with FLOAT32 weights; INT8 with INT8 is taken"
     );
+}
+
+#[test]
+fn published_networks_survive_the_writer() {
+    for file in [
+        "pretrainedResnet_quant",
+        "kws_ref_model",
+        "vww_96_int8",
+        "ad01_int8",
+    ] {
+        let Some(bytes) = data(&format!("mlperf-tiny/{file}.tflite")) else {
+            return;
+        };
+        let network = read_integer(&bytes, file).expect(file);
+        let written = write(&network).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert_eq!(read_integer(&written, file).expect(file), network, "{file}");
+    }
+}
+
+#[test]
+fn records_keep_what_the_format_cannot_say() {
+    for seed in 0..100 {
+        let mut network = sample_network(&mut Seeds::new(seed));
+        network.rounding = if seed % 2 == 0 {
+            Rounding::Double
+        } else {
+            Rounding::Single
+        };
+        let IntegerOp::Convolution(first) = &mut network.layers[0].op else {
+            panic!("no convolution")
+        };
+        // A filter that is wider than its weights need.
+        first.bits[0] = 8;
+        if first.weights.iter().all(|weight| weight.abs() == 1) {
+            first.bits[0] = 1;
+        }
+        // A padding that only PAD can say.
+        if seed % 3 == 0 {
+            let (padding, shape) = (&mut first.window.padding, &mut network.tensors[1].shape);
+            padding.left += 2;
+            padding.right -= 1;
+            shape.width += 1;
+            let (left, right) = (padding.left, padding.right);
+            let written = write(&network);
+            assert_eq!((left, right), (3, 0));
+            // The other layers do not fit the wider image.
+            assert!(
+                written.is_err() || read_integer(&written.expect("written"), "sample").is_err()
+            );
+            continue;
+        }
+        let written = write(&network).expect("writes");
+        assert_eq!(
+            read_integer(&written, "sample").expect("reads"),
+            network,
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn networks_beyond_the_format_are_not_written() {
+    type Change = fn(&mut IntegerNetwork);
+    let cases: [(Change, &str); 3] = [
+        (
+            |n| {
+                let IntegerOp::Convolution(first) = &mut n.layers[0].op else {
+                    panic!("no convolution")
+                };
+                first.multiplier[0].mantissa ^= 1;
+            },
+            "layer `layer0`: its multipliers do not follow from the scales of its weights and tensors",
+        ),
+        (
+            |n| {
+                let IntegerOp::MaxPool { window, .. } = &mut n.layers[1].op else {
+                    panic!("no pool")
+                };
+                window.padding.top += 1;
+            },
+            "layer `layer1`: the format's pooling cannot pad as",
+        ),
+        (
+            |n| {
+                let IntegerOp::Add { clamp_high, .. } = &mut n.layers[2].op else {
+                    panic!("no sum")
+                };
+                *clamp_high = 254;
+            },
+            "layer `layer2`: no activation of the format clamps to 0..=254",
+        ),
+    ];
+    for (change, reason) in cases {
+        let mut network = sample_network(&mut Seeds::new(1));
+        change(&mut network);
+        let error = write(&network).expect_err(reason).to_string();
+        assert!(error.starts_with(reason), "{error}");
+    }
 }

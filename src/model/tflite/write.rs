@@ -1,0 +1,696 @@
+//! An integer network as an int8 TensorFlow Lite file.
+
+use super::operators::{Activation, code, element};
+use super::record::{self, BITS_RECORD, LAYERS_RECORD, NETWORK_RECORD, NetworkRecord};
+use super::scaling;
+use super::schema::tflite as fb;
+use crate::model::float::{ConvolutionKind, Padding, Shape, Window};
+use crate::model::integer::{
+    IntegerConvolution, IntegerLayer, IntegerNetwork, IntegerOp, IntegerTensor, TensorId,
+};
+
+/// Why a network cannot be written as a TensorFlow Lite file.
+#[derive(Debug, thiserror::Error)]
+pub enum TfliteWriteError {
+    /// The format's kernels would not compute the layer as the network says.
+    #[error("layer `{layer}`: {reason}")]
+    Layer {
+        /// The layer.
+        layer: String,
+        /// What the format cannot say.
+        reason: String,
+    },
+    /// A number beyond the format's 31 bits.
+    #[error("{what} does not fit the format's 31 bits")]
+    Size {
+        /// What.
+        what: String,
+    },
+    /// A record of ours cannot be written as JSON.
+    #[error("record: {0}")]
+    Record(#[from] serde_json::Error),
+}
+
+const IDENTIFIER: [u8; 4] = *b"TFL3";
+
+type Written<T> = Result<T, TfliteWriteError>;
+
+fn refuse<T>(layer: &IntegerLayer, reason: impl Into<String>) -> Written<T> {
+    Err(TfliteWriteError::Layer {
+        layer: layer.name.clone(),
+        reason: reason.into(),
+    })
+}
+
+fn int(what: &str, value: usize) -> Written<i32> {
+    i32::try_from(value).map_err(|_| TfliteWriteError::Size {
+        what: format!("{what} {value}"),
+    })
+}
+
+#[derive(Default)]
+struct Writer {
+    tensors: Vec<fb::Tensor>,
+    buffers: Vec<fb::Buffer>,
+    operators: Vec<fb::Operator>,
+    codes: Vec<(i32, i32)>,
+    /// File tensors of the network's, and whether each has two dimensions instead of four.
+    ids: Vec<i32>,
+    flat: Vec<bool>,
+}
+
+/// Writes a network; see [`super::write`].
+pub(super) fn write(network: &IntegerNetwork) -> Written<Vec<u8>> {
+    let mut writer = Writer {
+        buffers: vec![fb::Buffer { data: None }],
+        ..Writer::default()
+    };
+    writer.flat = flat_tensors(network);
+    for (tensor, flat) in network.tensors.iter().zip(writer.flat.clone()) {
+        let dims = dims(tensor.shape, flat)?;
+        let id = writer.activation(tensor, &tensor.name, dims)?;
+        writer.ids.push(id);
+    }
+    for layer in &network.layers {
+        writer.layer(network, layer)?;
+    }
+    writer.finish(network)
+}
+
+fn dims(shape: Shape, flat: bool) -> Written<Vec<i32>> {
+    let channels = int("extent", shape.channels)?;
+    if flat {
+        return Ok(vec![1, channels]);
+    }
+    Ok(vec![
+        1,
+        int("extent", shape.height)?,
+        int("extent", shape.width)?,
+        channels,
+    ])
+}
+
+/// Which vectors have two dimensions in the file: those of fully connected layers, and what precedes and
+/// follows them without a layer that slides over an image.
+fn flat_tensors(network: &IntegerNetwork) -> Vec<bool> {
+    let mut flat = vec![false; network.tensors.len()];
+    let slides = |layer: &&IntegerLayer| match &layer.op {
+        IntegerOp::Convolution(c) => c.kind != ConvolutionKind::FullyConnected,
+        IntegerOp::AveragePool { .. }
+        | IntegerOp::MaxPool { .. }
+        | IntegerOp::GlobalAverage { .. } => true,
+        IntegerOp::Add { .. } | IntegerOp::Reshape | IntegerOp::Softmax => false,
+    };
+    let vector = |tensor: TensorId| {
+        let shape = network.tensors[tensor].shape;
+        let slid_over = network
+            .layers
+            .iter()
+            .filter(slides)
+            .any(|layer| layer.inputs.contains(&tensor));
+        (shape.height, shape.width) == (1, 1) && !slid_over
+    };
+    flat[network.input] = vector(network.input);
+    for layer in &network.layers {
+        flat[layer.output] = match &layer.op {
+            IntegerOp::Convolution(c) => c.kind == ConvolutionKind::FullyConnected,
+            IntegerOp::Reshape => vector(layer.output),
+            IntegerOp::Add { .. } | IntegerOp::Softmax => {
+                layer.inputs.iter().all(|input| flat[*input])
+            }
+            _ => false,
+        };
+    }
+    flat
+}
+
+/// The fused activation whose bounds at this output are these.
+fn activation(layer: &IntegerLayer, output: &IntegerTensor, low: u8, high: u8) -> Written<i8> {
+    let all = [
+        Activation::None,
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::ReluN1To1,
+    ];
+    let found = all
+        .into_iter()
+        .find(|a| scaling::clamp(*a, output.scale, output.zero_point) == (low, high));
+    match found {
+        Some(activation) => Ok(activation.code()),
+        None => refuse(
+            layer,
+            format!("no activation of the format clamps to {low}..={high}"),
+        ),
+    }
+}
+
+/// The padding code, where the format can say this padding.
+fn padding_code(input: Shape, output: Shape, window: Window) -> Option<i8> {
+    if window.padding == Padding::default() {
+        return Some(1);
+    }
+    let split = |input: usize, output: usize, kernel: usize, stride: usize| {
+        let total = (output.saturating_sub(1) * stride + kernel).saturating_sub(input);
+        (output == input.div_ceil(stride)).then_some((total / 2, total - total / 2))
+    };
+    let rows = split(
+        input.height,
+        output.height,
+        window.kernel_height,
+        window.stride_height,
+    );
+    let columns = split(
+        input.width,
+        output.width,
+        window.kernel_width,
+        window.stride_width,
+    );
+    let Padding {
+        top,
+        bottom,
+        left,
+        right,
+    } = window.padding;
+    (rows == Some((top, bottom)) && columns == Some((left, right))).then_some(0)
+}
+
+impl Writer {
+    fn layer(&mut self, network: &IntegerNetwork, layer: &IntegerLayer) -> Written<()> {
+        let input = &network.tensors[layer.inputs[0]];
+        let output = &network.tensors[layer.output];
+        let scales = (input.scale, output.scale);
+        let (code, options) = match &layer.op {
+            IntegerOp::Convolution(convolution) => {
+                return self.convolution(network, layer, convolution);
+            }
+            IntegerOp::Add {
+                input: factors,
+                output: sum,
+                clamp_low,
+                clamp_high,
+            } => {
+                let second = network.tensors[layer.inputs[1]].scale;
+                if scaling::add([input.scale, second], output.scale) != Some((*factors, *sum)) {
+                    return refuse(
+                        layer,
+                        "its multipliers do not follow from the scales of its tensors",
+                    );
+                }
+                let fused_activation_function = activation(layer, output, *clamp_low, *clamp_high)?;
+                (
+                    code::ADD,
+                    Some(options(
+                        fb::AddOptions {
+                            fused_activation_function,
+                        },
+                        fb::BuiltinOptions::AddOptions,
+                    )),
+                )
+            }
+            IntegerOp::AveragePool {
+                window,
+                clamp_low,
+                clamp_high,
+            } => {
+                let pool = pool(layer, (input, output), *window, (*clamp_low, *clamp_high))?;
+                (code::AVERAGE_POOL_2D, Some(pool))
+            }
+            IntegerOp::MaxPool {
+                window,
+                clamp_low,
+                clamp_high,
+            } => {
+                let pool = pool(layer, (input, output), *window, (*clamp_low, *clamp_high))?;
+                (code::MAX_POOL_2D, Some(pool))
+            }
+            IntegerOp::GlobalAverage { multiplier } => {
+                if scaling::mean(scales.0, scales.1, input.shape.height * input.shape.width)
+                    != *multiplier
+                {
+                    return refuse(
+                        layer,
+                        "its multiplier does not follow from the scales of its tensors",
+                    );
+                }
+                let axes = self.integers("axes", &[1, 2])?;
+                let options = options(
+                    fb::ReducerOptions { keep_dims: true },
+                    fb::BuiltinOptions::ReducerOptions,
+                );
+                return self.operator(
+                    layer,
+                    code::MEAN,
+                    vec![self.ids[layer.inputs[0]], axes],
+                    Some(options),
+                );
+            }
+            IntegerOp::Reshape => {
+                let new_shape = dims(output.shape, self.flat[layer.output])?;
+                let shape = self.integers("shape", &new_shape)?;
+                let new_shape = fb::ReshapeOptions {
+                    new_shape: Some(new_shape),
+                };
+                let options = options(new_shape, fb::BuiltinOptions::ReshapeOptions);
+                return self.operator(
+                    layer,
+                    code::RESHAPE,
+                    vec![self.ids[layer.inputs[0]], shape],
+                    Some(options),
+                );
+            }
+            IntegerOp::Softmax => (
+                code::SOFTMAX,
+                Some(options(
+                    fb::SoftmaxOptions { beta: 1.0 },
+                    fb::BuiltinOptions::SoftmaxOptions,
+                )),
+            ),
+        };
+        let inputs = layer.inputs.iter().map(|input| self.ids[*input]).collect();
+        self.operator(layer, code, inputs, options)
+    }
+
+    fn convolution(
+        &mut self,
+        network: &IntegerNetwork,
+        layer: &IntegerLayer,
+        convolution: &IntegerConvolution,
+    ) -> Written<()> {
+        let input = &network.tensors[layer.inputs[0]];
+        let output = &network.tensors[layer.output];
+        let per_channel = per_channel(layer, convolution, input.scale, output.scale)?;
+        let mut source = self.ids[layer.inputs[0]];
+        let window = convolution.window;
+        let padding = match padding_code(input.shape, output.shape, window) {
+            Some(padding) => padding,
+            None => {
+                source = self.pad(layer, input, source, window.padding)?;
+                1
+            }
+        };
+        let weights = self.weights(layer, convolution, per_channel)?;
+        let bias = self.bias(layer, convolution, input.scale, per_channel)?;
+        let fused_activation_function =
+            activation(layer, output, convolution.clamp_low, convolution.clamp_high)?;
+        let stride_h = int("stride", window.stride_height)?;
+        let stride_w = int("stride", window.stride_width)?;
+        let (code, options) = match convolution.kind {
+            ConvolutionKind::Dense => {
+                let dense = fb::Conv2DOptions {
+                    padding,
+                    stride_w,
+                    stride_h,
+                    fused_activation_function,
+                    dilation_w_factor: 1,
+                    dilation_h_factor: 1,
+                };
+                (
+                    code::CONV_2D,
+                    options(dense, fb::BuiltinOptions::Conv2DOptions),
+                )
+            }
+            ConvolutionKind::Depthwise => {
+                let depthwise = fb::DepthwiseConv2DOptions {
+                    padding,
+                    stride_w,
+                    stride_h,
+                    depth_multiplier: int(
+                        "depth multiplier",
+                        convolution.filters() / input.shape.channels,
+                    )?,
+                    fused_activation_function,
+                    dilation_w_factor: 1,
+                    dilation_h_factor: 1,
+                };
+                (
+                    code::DEPTHWISE_CONV_2D,
+                    options(depthwise, fb::BuiltinOptions::DepthwiseConv2DOptions),
+                )
+            }
+            ConvolutionKind::FullyConnected => {
+                let readers = network
+                    .layers
+                    .iter()
+                    .filter(|other| other.inputs.contains(&layer.output));
+                for reader in readers {
+                    if !matches!(&reader.op, IntegerOp::Convolution(c) if c.kind == ConvolutionKind::FullyConnected)
+                        && !matches!(
+                            reader.op,
+                            IntegerOp::Softmax | IntegerOp::Reshape | IntegerOp::Add { .. }
+                        )
+                    {
+                        return refuse(
+                            reader,
+                            "it slides over the vector of a fully connected layer",
+                        );
+                    }
+                }
+                let connected = fb::FullyConnectedOptions {
+                    fused_activation_function,
+                    ..fb::FullyConnectedOptions::default()
+                };
+                (
+                    code::FULLY_CONNECTED,
+                    options(connected, fb::BuiltinOptions::FullyConnectedOptions),
+                )
+            }
+        };
+        self.operator(layer, code, vec![source, weights, bias], Some(options))
+    }
+
+    /// A padding that the format's convolutions cannot say, as an operator of its own.
+    fn pad(
+        &mut self,
+        layer: &IntegerLayer,
+        input: &IntegerTensor,
+        source: i32,
+        padding: Padding,
+    ) -> Written<i32> {
+        let Padding {
+            top,
+            bottom,
+            left,
+            right,
+        } = padding;
+        let mut amounts = [0; 8];
+        for (amount, pixels) in amounts[2..6].iter_mut().zip([top, bottom, left, right]) {
+            *amount = int("padding", pixels)?;
+        }
+        let amounts = self.constant(
+            "paddings",
+            vec![4, 2],
+            element::INT32,
+            &le_bytes(&amounts),
+            None,
+        )?;
+        let shape = Shape {
+            height: input.shape.height + top + bottom,
+            width: input.shape.width + left + right,
+            channels: input.shape.channels,
+        };
+        let padded = self.activation(
+            input,
+            &format!("{}/padded", layer.name),
+            dims(shape, false)?,
+        )?;
+        self.push_operator(code::PAD, vec![source, amounts], padded, None)?;
+        Ok(padded)
+    }
+
+    fn weights(
+        &mut self,
+        layer: &IntegerLayer,
+        convolution: &IntegerConvolution,
+        per_channel: bool,
+    ) -> Written<i32> {
+        let (filters, rows, columns, inputs) = convolution.weights.dim();
+        let bytes = |weights: ndarray::ArrayView4<'_, i8>| {
+            weights.iter().map(|w| w.cast_unsigned()).collect()
+        };
+        let (dims, bytes, dimension): (_, Vec<u8>, _) = match convolution.kind {
+            ConvolutionKind::Dense => (
+                vec![filters, rows, columns, inputs],
+                bytes(convolution.weights.view()),
+                0,
+            ),
+            ConvolutionKind::Depthwise => {
+                let weights = convolution.weights.view().permuted_axes([3, 1, 2, 0]);
+                (vec![1, rows, columns, filters], bytes(weights), 3)
+            }
+            ConvolutionKind::FullyConnected => (
+                vec![filters, rows * columns * inputs],
+                bytes(convolution.weights.view()),
+                0,
+            ),
+        };
+        let dims = dims
+            .into_iter()
+            .map(|extent| int("weights", extent))
+            .collect::<Written<_>>()?;
+        let scale = if per_channel {
+            convolution.weight_scale.clone()
+        } else {
+            vec![convolution.weight_scale[0]]
+        };
+        let quantization = quantization(scale, 0, dimension);
+        self.constant(
+            &format!("{}/weights", layer.name),
+            dims,
+            element::INT8,
+            &bytes,
+            Some(quantization),
+        )
+    }
+
+    fn bias(
+        &mut self,
+        layer: &IntegerLayer,
+        convolution: &IntegerConvolution,
+        input_scale: f32,
+        per_channel: bool,
+    ) -> Written<i32> {
+        let scale = convolution
+            .weight_scale
+            .iter()
+            .map(|scale| scale * input_scale);
+        let scale = if per_channel {
+            scale.collect()
+        } else {
+            scale.take(1).collect()
+        };
+        let dims = vec![int("filters", convolution.filters())?];
+        let bytes: Vec<u8> = convolution
+            .bias
+            .iter()
+            .flat_map(|bias| bias.to_le_bytes())
+            .collect();
+        let name = format!("{}/bias", layer.name);
+        self.constant(
+            &name,
+            dims,
+            element::INT32,
+            &bytes,
+            Some(quantization(scale, 0, 0)),
+        )
+    }
+
+    fn activation(&mut self, tensor: &IntegerTensor, name: &str, dims: Vec<i32>) -> Written<i32> {
+        let zero_point = i64::from(tensor.zero_point) - 128;
+        self.tensors.push(fb::Tensor {
+            shape: Some(dims),
+            type_: element::INT8,
+            name: Some(name.to_owned()),
+            quantization: Some(Box::new(quantization(vec![tensor.scale], zero_point, 0))),
+            ..fb::Tensor::default()
+        });
+        int("tensor", self.tensors.len() - 1)
+    }
+
+    fn integers(&mut self, name: &str, values: &[i32]) -> Written<i32> {
+        self.constant(
+            name,
+            vec![int("values", values.len())?],
+            element::INT32,
+            &le_bytes(values),
+            None,
+        )
+    }
+
+    fn constant(
+        &mut self,
+        name: &str,
+        dims: Vec<i32>,
+        type_: i8,
+        bytes: &[u8],
+        quantization: Option<fb::QuantizationParameters>,
+    ) -> Written<i32> {
+        let buffer = self.buffer(bytes)?;
+        self.tensors.push(fb::Tensor {
+            shape: Some(dims),
+            type_,
+            buffer,
+            name: Some(name.to_owned()),
+            quantization: quantization.map(Box::new),
+            ..fb::Tensor::default()
+        });
+        int("tensor", self.tensors.len() - 1)
+    }
+
+    fn buffer(&mut self, bytes: &[u8]) -> Written<u32> {
+        self.buffers.push(fb::Buffer {
+            data: Some(bytes.to_vec()),
+        });
+        int("buffer", self.buffers.len() - 1).map(i32::cast_unsigned)
+    }
+
+    fn operator(
+        &mut self,
+        layer: &IntegerLayer,
+        code: i32,
+        inputs: Vec<i32>,
+        options: Option<fb::BuiltinOptions>,
+    ) -> Written<()> {
+        self.push_operator(code, inputs, self.ids[layer.output], options)
+    }
+
+    fn push_operator(
+        &mut self,
+        code: i32,
+        inputs: Vec<i32>,
+        output: i32,
+        builtin_options: Option<fb::BuiltinOptions>,
+    ) -> Written<()> {
+        // The versions in which the format's kernels took int8 per-channel arithmetic up.
+        let version = match code {
+            code::CONV_2D | code::DEPTHWISE_CONV_2D => 3,
+            code::FULLY_CONNECTED => 4,
+            code::RESHAPE => 1,
+            _ => 2,
+        };
+        let known = self
+            .codes
+            .iter()
+            .position(|entry| *entry == (code, version));
+        let index = known.unwrap_or_else(|| {
+            self.codes.push((code, version));
+            self.codes.len() - 1
+        });
+        self.operators.push(fb::Operator {
+            opcode_index: int("operator code", index)?.cast_unsigned(),
+            inputs: Some(inputs),
+            outputs: Some(vec![output]),
+            builtin_options,
+        });
+        Ok(())
+    }
+
+    fn finish(mut self, network: &IntegerNetwork) -> Written<Vec<u8>> {
+        let bits = record::widths_json(network)?;
+        let other = serde_json::to_vec(&NetworkRecord::of(network))?;
+        let mut metadata = Vec::new();
+        let layers = record::layers_json(network)?;
+        for (name, json) in [
+            (BITS_RECORD, bits),
+            (NETWORK_RECORD, other),
+            (LAYERS_RECORD, layers),
+        ] {
+            let buffer = self.buffer(&json)?;
+            metadata.push(fb::Metadata {
+                name: Some(name.to_owned()),
+                buffer,
+            });
+        }
+        let operator_codes = self.codes.iter().map(|(code, version)| fb::OperatorCode {
+            // The one-byte field is what old readers know.
+            deprecated_builtin_code: i8::try_from(*code).unwrap_or(i8::MAX),
+            custom_code: None,
+            version: *version,
+            builtin_code: *code,
+        });
+        let graph = fb::SubGraph {
+            inputs: Some(vec![self.ids[network.input]]),
+            outputs: Some(vec![self.ids[network.output]]),
+            tensors: Some(self.tensors),
+            operators: Some(self.operators),
+            name: Some("main".to_owned()),
+        };
+        let model = fb::Model {
+            version: 3,
+            operator_codes: Some(operator_codes.collect()),
+            subgraphs: Some(vec![graph]),
+            description: Some("Written by bitweft.".to_owned()),
+            buffers: Some(self.buffers),
+            metadata_buffer: None,
+            metadata: Some(metadata),
+        };
+        let mut builder = planus::Builder::new();
+        Ok(identifier_second(builder.finish(&model, Some(IDENTIFIER))))
+    }
+}
+
+/// A FlatBuffer begins with the root table's offset, counted from byte 0, and the identifier. planus 1.3 puts
+/// the identifier first and counts the offset from byte 4.
+fn identifier_second(buffer: &[u8]) -> Vec<u8> {
+    let mut bytes = buffer.to_vec();
+    if let Some((first, rest)) = bytes.split_first_chunk_mut::<4>()
+        && let Some(second) = rest.first_chunk_mut::<4>()
+        && *first == IDENTIFIER
+    {
+        *first = (u32::from_le_bytes(*second) + 4).to_le_bytes();
+        *second = IDENTIFIER;
+    }
+    bytes
+}
+
+fn options<T>(options: T, union: fn(Box<T>) -> fb::BuiltinOptions) -> fb::BuiltinOptions {
+    union(Box::new(options))
+}
+
+fn le_bytes(values: &[i32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+fn quantization(
+    scale: Vec<f32>,
+    zero_point: i64,
+    quantized_dimension: i32,
+) -> fb::QuantizationParameters {
+    fb::QuantizationParameters {
+        zero_point: Some(vec![zero_point; scale.len()]),
+        scale: Some(scale),
+        quantized_dimension,
+        ..fb::QuantizationParameters::default()
+    }
+}
+
+fn pool(
+    layer: &IntegerLayer,
+    (input, output): (&IntegerTensor, &IntegerTensor),
+    window: Window,
+    (low, high): (u8, u8),
+) -> Written<fb::BuiltinOptions> {
+    let Some(padding) = padding_code(input.shape, output.shape, window) else {
+        return refuse(
+            layer,
+            format!("the format's pooling cannot pad as {:?}", window.padding),
+        );
+    };
+    let pool = fb::Pool2DOptions {
+        padding,
+        stride_w: int("stride", window.stride_width)?,
+        stride_h: int("stride", window.stride_height)?,
+        filter_width: int("kernel", window.kernel_width)?,
+        filter_height: int("kernel", window.kernel_height)?,
+        fused_activation_function: activation(layer, output, low, high)?,
+    };
+    Ok(options(pool, fb::BuiltinOptions::Pool2DOptions))
+}
+
+/// Whether the weights have one scale a filter in the file: as it must be for TFLite's kernels to derive the
+/// network's multipliers.
+fn per_channel(
+    layer: &IntegerLayer,
+    convolution: &IntegerConvolution,
+    input: f32,
+    output: f32,
+) -> Written<bool> {
+    let scales = &convolution.weight_scale;
+    let derives = |per_channel: bool| {
+        scaling::convolution(convolution.kind, input, scales, per_channel, output)
+            == convolution.multiplier
+    };
+    let single = scales.iter().all(|scale| *scale == scales[0]);
+    if convolution.kind == ConvolutionKind::FullyConnected && single && derives(false) {
+        return Ok(false);
+    }
+    if derives(scales.len() > 1) {
+        return Ok(scales.len() > 1);
+    }
+    refuse(
+        layer,
+        "its multipliers do not follow from the scales of its weights and tensors",
+    )
+}
