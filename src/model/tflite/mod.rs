@@ -73,8 +73,9 @@ pub fn read_integer(bytes: &[u8], name: &str) -> Result<IntegerNetwork, TfliteEr
     integer::lower(&file, &steps, name, &mut report)
 }
 
-/// Writes a network as an int8 file whose bytes TFLite's reference kernels compute exactly, if the network
-/// rounds `double`; with `single`, stock runtimes answer some bytes one step off. Filter widths, rounding,
+/// Writes a network as an int8 file. If the network rounds `double`, kernels that do so too (TFLite Micro's and
+/// LiteRT's reference kernels, but for LiteRT's fully connected ones) compute exactly its bytes; runtimes
+/// that round otherwise answer some bytes one step off. Filter widths, rounding,
 /// input transform and layer names are kept in metadata records, so that reading gives the network again.
 ///
 /// # Errors
