@@ -36,17 +36,18 @@ mod stages;
 use crate::{
     builder::{Module, Net},
     memory::{Memory, MemoryPorts},
-    post::row_bits,
 };
 use bitweft_isa::{
     architecture::{Architecture, Storage},
     descriptor::Opcode,
     record,
-    timing::SLOT_TO_BLOCK_DRAINED,
+    timing::{SLOT_CYCLES_MIN, SLOT_TO_BLOCK_DRAINED},
 };
 
 /// Cycles from a record's address to the record.
 const RECORD_LATENCY: usize = 2;
+/// From the start of a slot that takes a record to the next record.
+const RECORD_CHANGES: usize = 2 + RECORD_LATENCY;
 /// Bits of a record.
 const RECORD_BITS: usize = 8 * record::BYTES;
 
@@ -78,10 +79,13 @@ struct Kind {
     add: Net,
 }
 
-/// A slot in the cycle in which it starts.
+/// A slot: it is decided in one cycle and accounted for in the next, so that the grant reaches few registers.
 struct Slot {
+    /// It starts in this cycle.
     start: Net,
-    /// The slot of X.
+    /// It started in the cycle before and takes the next record.
+    advance: Net,
+    /// Valid a cycle after the start: the slot of X; one that writes nothing; the descriptor's last.
     is_x: Net,
     skip: Net,
     last: Net,
@@ -104,7 +108,7 @@ pub fn drain(architecture: &Architecture) -> Module {
     let group_last = m.wire("group_last", 1);
     let record = records(m, architecture, &start, &advance, &group_last);
     let slot = slots(m, architecture, &kind, &start, &record, &group_last);
-    m.drive(&advance, &m.and(&slot.start, &m.not(&slot.is_x)));
+    m.drive(&advance, &slot.advance);
     m.drive(&group_last, &group(m, &kind, &start, &advance));
     let zero_point = m.mux(&kind.maximum, &m.literal(0, 8), &m.field("out_zero"));
     m.output("zero_point", &m.registered("zero_point_held", &zero_point));
@@ -112,7 +116,7 @@ pub fn drain(architecture: &Architecture) -> Module {
     module
 }
 
-/// The record of the next slot that takes one. It changes 3 cycles after such a slot starts.
+/// The record of the next slot that takes one. It changes `RECORD_CHANGES` cycles after such a slot starts.
 fn records(
     m: &Module,
     architecture: &Architecture,
@@ -167,17 +171,23 @@ fn slots(
     record: &Net,
     group_last: &Net,
 ) -> Slot {
+    let pool = m.input("pool_slot", 1);
+    let add = m.input("add_slot", 1);
     let own = m.wire("own_slot", 1);
+    let slot_start = m.named("slot_start", &m.any(&[&own, &pool, &add]));
+    let began = m.registered_reset("began", &own);
+
     let at_x = m.register("at_x", 1);
-    let block_end = m.all(&[&own, &m.not(&at_x), group_last]);
-    let block_end = m.named("block_end", &block_end);
+    let takes_record = m.named("takes_record", &m.and(&began, &m.not(&at_x)));
+    let block_end = m.named("block_end", &m.and(&takes_record, group_last));
+    m.output("block_drained", &block_end);
     let x_follows = m.mux(start, &kind.convolution, &block_end);
-    m.clocked_enable_reset(&at_x, &x_follows, &m.or(start, &own), 0);
+    m.clocked_enable_reset(&at_x, &x_follows, &m.or(start, &began), 0);
     let (active, end) = blocks(m, kind, start, &block_end);
 
     let needs_read = m.or(&at_x, &m.not(&m.bit(record, record::ZERO_BIT)));
-    let may_start = m.and(&active, &spaced(m, architecture, &own));
-    let read = m.named("read_slot", &m.and(&own, &needs_read));
+    let may_start = m.and(&active, &spaced(m, architecture, &slot_start));
+    let read = m.registered_reset("read", &m.and(&own, &needs_read));
     let available = available(m, architecture, start, &read);
     let request = m.named("request", &m.all(&[&may_start, &needs_read, &available]));
     m.output("drain_request", &request);
@@ -186,17 +196,18 @@ fn slots(
     m.drive(&own, &m.or(&granted, &unread));
     position(m, architecture, start, &read, &block_end);
 
-    let pool = m.input("pool_slot", 1);
-    let add = m.input("add_slot", 1);
-    let pool_last = m.and(&pool, &m.input("pool_slot_last", 1));
-    let add_last = m.and(&add, &m.input("add_slot_last", 1));
-    let add_skip = m.and(&add, &m.input("add_slot_skip", 1));
-    let is_x = m.and(&own, &at_x);
+    let flag = |name: &str, slot: &Net| {
+        let flag = m.and(slot, &m.input(name, 1));
+        m.registered_reset(&format!("{name}_held"), &flag)
+    };
+    let ends = m.or(&flag("pool_slot_last", &pool), &flag("add_slot_last", &add));
+    let other = m.registered_reset("other_began", &m.or(&pool, &add));
     Slot {
-        start: m.named("slot_start", &m.any(&[&own, &pool, &add])),
-        skip: m.or(&is_x, &add_skip),
-        is_x,
-        last: m.any(&[&end, &pool_last, &add_last]),
+        start: slot_start,
+        advance: m.or(&takes_record, &other),
+        skip: m.or(&at_x, &flag("add_slot_skip", &add)),
+        is_x: at_x,
+        last: m.or(&end, &ends),
     }
 }
 
@@ -212,24 +223,21 @@ fn blocks(m: &Module, kind: &Kind, start: &Net, block_end: &Net) -> (Net, Net) {
     let begin = m.and(start, &kind.convolution);
     let goes_on = m.and(&active, &m.not(&end));
     m.clocked_reset(&active, &m.or(&begin, &goes_on), 0);
-    let drained = m.delayed_reset("drained", block_end, SLOT_TO_BLOCK_DRAINED);
-    m.output("block_drained", &drained);
     (active, end)
 }
 
 /// Whether the last slot is `rows_per_way` cycles or more ago.
-fn spaced(m: &Module, architecture: &Architecture, own: &Net) -> Net {
-    let bits = row_bits(architecture);
-    let spacing = m.register("spacing", bits);
-    let ready = m.equals(&spacing, 0);
-    let decrement = m.subtract(&spacing, &m.literal(1, bits));
-    let most = m.literal(architecture.rows_per_way() as u64 - 1, bits);
-    let next = m.mux(own, &most, &decrement);
-    m.clocked_enable_reset(&spacing, &next, &m.or(own, &m.not(&ready)), 0);
-    ready
+fn spaced(m: &Module, architecture: &Architecture, slot_start: &Net) -> Net {
+    let mut recent = vec![slot_start.clone()];
+    for cycle in 1..architecture.rows_per_way() - 1 {
+        let last = &recent[cycle - 1];
+        recent.push(m.registered_reset(&format!("spacing_{cycle}"), last));
+    }
+    let recent = m.any(&recent.iter().collect::<Vec<_>>());
+    m.registered_reset("spaced", &m.not(&recent))
 }
 
-/// Whether a position is final and not yet read. Both halves may be.
+/// Whether a position is final and not yet read (`read`: one was, in the cycle before). Both halves may be.
 fn available(m: &Module, architecture: &Architecture, start: &Net, read: &Net) -> Net {
     let finalized = m.input("position_finalized", 1);
     let bits = position_bits(architecture) + 2;
@@ -240,7 +248,10 @@ fn available(m: &Module, architecture: &Architecture, start: &Net, read: &Net) -
     let next = m.mux(start, &m.literal(0, bits), &next);
     let changes = m.or(start, &m.xor(&finalized, read));
     m.clocked_enable_reset(&count, &next, &changes, 0);
-    m.reduce_or(&count)
+    let several = m.reduce_or(&m.slice(&count, 1, bits - 1));
+    let one_left = m.and(&m.bit(&count, 0), &m.not(read));
+    let any = m.any(&[&several, &one_left, &finalized]);
+    m.registered_reset("available", &m.and(&any, &m.not(start)))
 }
 
 /// The position and half that the next read is of.
@@ -256,3 +267,6 @@ fn position(m: &Module, architecture: &Architecture, start: &Net, read: &Net, bl
     m.clocked_enable(&half, &other, &restart);
     m.output("drain_half", &half);
 }
+
+const _: () = assert!(SLOT_TO_BLOCK_DRAINED == 1);
+const _: () = assert!(RECORD_CHANGES <= SLOT_CYCLES_MIN);

@@ -4,7 +4,7 @@
 //! delayed by o - 1; it holds until the next slot comes by, `SLOT_CYCLES_MIN` later or more, and in that
 //! time the next register of the chain takes the field over.
 
-use super::{Kind, RECORD_LATENCY, Slot};
+use super::{Kind, RECORD_CHANGES, Slot};
 use crate::{
     builder::{Module, Net},
     post::row_bits,
@@ -17,6 +17,9 @@ use bitweft_isa::{
 
 /// From the start of a slot to `write_slot`.
 const SLOT_TO_WRITE_SLOT: usize = SLOT_TO_VALUE + POST_LATENCY - 1;
+
+/// From the start of a slot to the cycle in which its flags are valid.
+const FLAG_VALID: usize = 1;
 
 /// A mantissa and left shift that leave a value as it is.
 const IDENTITY_MANTISSA: u64 = 1 << 30;
@@ -57,8 +60,7 @@ pub(super) fn stages(
 
     m.output("write_slot", &pulses.start[SLOT_TO_WRITE_SLOT]);
     for (name, flag) in [("write_skip", &slot.skip), ("write_last", &slot.last)] {
-        // Taken in the very cycle of the start; read in that of `write_slot`.
-        let held = pulses.held(name, flag, 0, &[SLOT_TO_WRITE_SLOT]);
+        let held = pulses.held(name, flag, FLAG_VALID, &[SLOT_TO_WRITE_SLOT]);
         m.output(name, &held[0]);
     }
 }
@@ -97,8 +99,7 @@ impl Pulses<'_> {
     /// Fields of the record, and flags that follow from it.
     fn fields(&self, kind: &Kind, record: &Net) {
         let m = self.m;
-        // The next record's address is there in the cycle after the start.
-        let until = RECORD_LATENCY;
+        let until = RECORD_CHANGES - 1;
         let special = m.or(
             &m.bit(record, record::BINARY_BIT),
             &m.bit(record, record::ZERO_BIT),
@@ -131,7 +132,7 @@ impl Pulses<'_> {
         let offsets: Vec<usize> = (0..self.ways)
             .map(|way| SLOT_TO_VALUE + way * self.rows_per_way)
             .collect();
-        let is_x = self.held("is_x", &slot.is_x, 0, &offsets);
+        let is_x = self.held("is_x", &slot.is_x, FLAG_VALID, &offsets);
         let (mut rows, mut stores) = (Vec::new(), Vec::new());
         for (way, (offset, is_x)) in offsets.iter().zip(&is_x).enumerate() {
             // The top bit stops the count behind the last row.
