@@ -316,6 +316,11 @@ impl Module {
         }
     }
 
+    /// A wire that raw Verilog drives.
+    pub(crate) fn driven_wire(&self, name: &str, width: usize) -> Net {
+        self.declare(name, width, AtomKind::StubOutputSignal, true)
+    }
+
     fn port_once(&self, name: &str) -> Net {
         let known = self.contents.borrow().index.contains_key(name);
         if known {

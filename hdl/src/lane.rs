@@ -91,9 +91,9 @@ fn accumulate(module: &Module, architecture: &Architecture, horner: &Net) -> Net
         storage: architecture.accumulator_storage,
         width: bits,
         depth: architecture.accumulator_depth,
-        latency: 1,
+        latency: 2,
     };
-    let read = memory.instance(
+    let held = memory.instance(
         module,
         "accumulators",
         &MemoryPorts {
@@ -103,7 +103,6 @@ fn accumulate(module: &Module, architecture: &Architecture, horner: &Net) -> Net
             read_address: &read_address,
         },
     );
-    let held = module.registered("held", &read);
     let kept = module.gate(&held, &keep);
     module.drive(&sum, &module.add(&kept, &module.sign_extend(horner, bits)));
     held

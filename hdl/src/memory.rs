@@ -3,6 +3,10 @@
 use crate::builder::{Module, Net};
 use bitweft_isa::architecture::Storage;
 
+const ECP5_BLOCK_MEMORY: &str = include_str!("../vendor/ecp5_block_memory.v");
+const ECP5_ADDRESS_BITS: usize = 14;
+const ECP5_BLOCK_BITS: usize = 18 << 10;
+
 /// Parameters of a memory.
 ///
 /// Ports: `write_enable` [1], `write_address`, `write_data`, `read_address` in; `read_data` out. Addresses have
@@ -52,24 +56,95 @@ impl Memory {
         };
         let (width, depth) = (self.width, self.depth);
         let module = Module::new(format!("memory_{style}_{width}x{depth}_{}", self.latency));
-        let clock = module.clock();
-        let enable = module.input("write_enable", 1);
-        let write_address = module.input("write_address", self.address_bits());
-        let write_data = module.input("write_data", width);
-        let read_address = module.input("read_address", self.address_bits());
-        module.raw(&format!(
-            "(* no_rw_check, ram_style = \"{style}\" *) reg [{}:0] words [0:{}];",
-            width - 1,
-            depth - 1
-        ));
-        module.raw(&format!(
-            "always @(posedge {clock}) if ({enable}) words[{write_address}] <= {write_data};"
-        ));
-        let fetched = module.register("fetched", width);
-        module.clocked_text(&fetched, &format!("words[{read_address}]"));
-        let data = module.delayed("fetched", &fetched, self.latency - 1);
-        module.output("read_data", &data);
+        module.clock();
+        module.input("write_enable", 1);
+        module.input("write_address", self.address_bits());
+        module.input("write_data", width);
+        module.input("read_address", self.address_bits());
+        let read = module.driven_wire("read", width);
+        match self.ecp5_tile() {
+            Some(tile) => {
+                module.vendor("ecp5_block_memory", ECP5_BLOCK_MEMORY);
+                module.raw("`ifdef ECP5_CELLS");
+                self.tiles(&module, tile);
+                module.raw("`else");
+                self.inferred(&module, style);
+                module.raw("`endif");
+            }
+            None => self.inferred(&module, style),
+        }
+        module.output("read_data", &read);
         module
+    }
+
+    /// Behaviour, from which the tools choose memory cells.
+    fn inferred(&self, module: &Module, style: &str) {
+        let (width, depth) = (self.width - 1, self.depth - 1);
+        let second = ["", "read_1 <= read_0;"][self.latency - 1];
+        let registers = ["read_0", "read_0, read_1"][self.latency - 1];
+        let last = self.latency - 1;
+        module.raw(&format!(
+            "(* no_rw_check, ram_style = \"{style}\" *) reg [{width}:0] words [0:{depth}];
+reg [{width}:0] {registers};
+assign read = read_{last};
+always @(posedge clock) begin
+    if (write_enable) words[write_address] <= write_data;
+    read_0 <= words[read_address];
+    {second}
+end"
+        ));
+    }
+
+    /// The widest shape of an ECP5 block that is deep enough, as (log2 of the distance of words in bits, bits): for reads with
+    /// a register, if that takes at most a quarter more blocks than the bits need.
+    fn ecp5_tile(&self) -> Option<(usize, usize)> {
+        if self.storage != Storage::Block || self.latency != 2 {
+            return None;
+        }
+        let shapes = [(5, 36), (4, 18), (3, 9), (2, 4), (1, 2), (0, 1)];
+        let tile = shapes
+            .into_iter()
+            .find(|(distance, _)| self.address_bits() + distance <= ECP5_ADDRESS_BITS)?;
+        let blocks = self.width.div_ceil(tile.1);
+        let least = (self.width * self.depth).div_ceil(ECP5_BLOCK_BITS);
+        (4 * blocks <= 5 * least + 3).then_some(tile)
+    }
+
+    /// ECP5 blocks side by side, with their output registers: clock to output is 5.8 ns without them.
+    fn tiles(&self, module: &Module, (distance, bits): (usize, usize)) {
+        let above = ECP5_ADDRESS_BITS - self.address_bits() - distance;
+        let address = |name: &str| {
+            let parts = [
+                (above > 0).then(|| format!("{above}'d0")),
+                Some(name.to_owned()),
+                (distance > 0).then(|| format!("{distance}'d0")),
+            ];
+            format!(
+                "{{{}}}",
+                parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+            )
+        };
+        for low in (0..self.width).step_by(bits) {
+            let used = bits.min(self.width - low);
+            let part = format!("[{}:{low}]", low + used - 1);
+            let part = if self.width == 1 { "" } else { &part };
+            let data = match bits - used {
+                0 => format!("write_data{part}"),
+                spare => format!("{{{spare}'d0, write_data{part}}}"),
+            };
+            module.raw(&format!(
+                "wire [{}:0] block_{low}_read;
+assign read{part} = block_{low}_read[{}:0];
+ecp5_block_memory #(.WIDTH({bits})) block_{low} (
+    .clock(clock), .write_enable(write_enable), .write_address({}),
+    .write_data({data}), .read_address({}), .read_data(block_{low}_read)
+);",
+                bits - 1,
+                used - 1,
+                address("write_address"),
+                address("read_address"),
+            ));
+        }
     }
 
     /// Places the memory in `module` as instance `name`; returns `read_data`.

@@ -87,15 +87,6 @@ impl Module {
         q
     }
 
-    /// A register clocked from an expression that is not a net (a memory read).
-    pub(crate) fn clocked_text(&self, q: &Net, expression: &str) {
-        self.mark_driven(q);
-        self.raw(&format!(
-            "always @(posedge {}) {q} <= {expression};",
-            self.clock()
-        ));
-    }
-
     fn flip_flop(&self, q: &Net, d: &Net, enable: Option<&Net>, reset: Option<u64>) {
         self.same_width(&q.to_string(), q, d);
         self.text(q);

@@ -2,6 +2,7 @@
 
 mod dot;
 mod lint;
+mod memory;
 mod rows;
 mod script;
 mod support;

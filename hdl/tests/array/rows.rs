@@ -10,8 +10,11 @@ use bitweft_sim::{Build, Library, Profile, SimError};
 
 const BLOCKS: usize = 4;
 
-fn build(architecture: &Architecture) -> Library {
-    let text = array::build(architecture).verilog().expect("complete");
+fn text(architecture: &Architecture) -> String {
+    array::build(architecture).verilog().expect("complete")
+}
+
+fn build(text: String) -> Library {
     Build::from_text("array", text, Profile::Check)
         .build()
         .expect("builds")
@@ -22,8 +25,12 @@ fn bit(words: &[u32], at: usize) -> bool {
     words[at / 32] >> (at % 32) & 1 == 1
 }
 
-/// Plays a script; checks `drain_data` in every cycle.
-fn play(library: &Library, architecture: &Architecture, seed: u64) -> Result<(), SimError> {
+/// Plays a script; compares `drain_data` in every cycle and describes the first difference.
+fn play(
+    library: &Library,
+    architecture: &Architecture,
+    seed: u64,
+) -> Result<Option<String>, SimError> {
     let script = Script::new(architecture, seed, BLOCKS);
     let mut model = library.instantiate(seed)?;
     let port = |name: &str| model.signal(name).expect(name);
@@ -80,25 +87,25 @@ fn play(library: &Library, architecture: &Architecture, seed: u64) -> Result<(),
             for column in 0..architecture.columns {
                 let value = expected.map_or(0, |values| values[column]);
                 let low = (way * architecture.columns + column) * bits;
-                for at in 0..bits {
-                    assert_eq!(
-                        bit(&found, low + at),
-                        value >> at & 1 == 1,
-                        "cycle {}, way {way}, column {column}, bit {at} of {value}",
+                let wrong = (0..bits).find(|at| bit(&found, low + at) != (value >> at & 1 == 1));
+                if let Some(at) = wrong {
+                    return Ok(Some(format!(
+                        "cycle {}, way {way}, column {column}: bit {at} of {value}",
                         cycle + 1
-                    );
+                    )));
                 }
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn check(architecture: &Architecture) {
-    let library = build(architecture);
+    let library = build(text(architecture));
     for seed in 1..=6 {
         println!("{architecture:?}, seed {seed}");
-        play(&library, architecture, seed).expect("runs");
+        let difference = play(&library, architecture, seed).expect("runs");
+        assert_eq!(difference, None, "seed {seed}");
     }
 }
 
@@ -147,4 +154,37 @@ fn eight_columns_plain_in_distributed_memory() {
         accumulator_storage: Storage::Distributed,
         ..architecture(LaneKind::Plain, 8, 2)
     });
+}
+
+/// Every change of a control, a sign or a delay must be seen by some run.
+#[test]
+fn sabotage_is_noticed() {
+    let architecture = architecture(LaneKind::Table, 3, 2);
+    let text = text(&architecture);
+    for (from, to) in [
+        (".complement(plane_signs)", ".complement(1'h0)"),
+        (".complement(horner_sign)", ".complement(1'h0)"),
+        ("{30{accumulator_keep}}", "{30{1'h1}}"),
+        (
+            "row_3_plane_bank <= row_2_plane_bank;",
+            "row_3_plane_bank <= row_1_plane_bank;",
+        ),
+        ("row_7_drain <= row_6_drain;", "row_7_drain <= row_5_drain;"),
+        (
+            ".write_address(fill_address)",
+            ".write_address({fill_address[3], fill_address[2:0] ^ 3'h1})",
+        ),
+        ("capture_pass == two_passes", "capture_pass != two_passes"),
+        (
+            "write_address_2 <= write_address_1;",
+            "write_address_2 <= accumulator_address;",
+        ),
+    ] {
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text, "{from} is not in the text");
+        let library = build(changed);
+        let noticed =
+            (1..=6).any(|seed| play(&library, &architecture, seed).expect("runs").is_some());
+        assert!(noticed, "{from} -> {to}");
+    }
 }
