@@ -2,6 +2,9 @@
 
 mod activation_memory;
 mod convolution;
+mod issue;
 mod pooling;
+mod schedule;
 mod shape;
 mod support;
+mod timing;

@@ -64,8 +64,14 @@ impl Unit {
     /// Lints, builds, resets.
     pub(crate) fn new(module: &Module, seed: u64) -> Self {
         let text = module.verilog().expect("complete");
-        let file = (format!("{}.v", module.name()), text.clone());
+        let file = (format!("{}.v", module.name()), text);
         bitweft_sim::lint(module.name(), &[file]).expect("no warnings");
+        Self::unlinted(module, seed)
+    }
+
+    /// Builds and resets a module that only a test has use for.
+    pub(crate) fn unlinted(module: &Module, seed: u64) -> Self {
+        let text = module.verilog().expect("complete");
         let library = Build::from_text(module.name(), text, Profile::Check)
             .build()
             .expect("builds");
