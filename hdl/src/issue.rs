@@ -37,15 +37,10 @@
 
 mod chunks;
 mod controls;
+mod memory;
 
-use crate::{
-    builder::{Module, Net},
-    memory::{Memory, MemoryPorts},
-};
-use bitweft_isa::{
-    architecture::{Architecture, Storage},
-    timing::PLANE_LATENCY,
-};
+use crate::builder::Module;
+use bitweft_isa::architecture::Architecture;
 
 /// Descriptor fields that are inputs of the unit.
 pub const DESCRIPTOR_FIELDS: [&str; 5] = [
@@ -65,17 +60,7 @@ pub fn position_bits(architecture: &Architecture) -> usize {
 /// Bits of a plane address.
 #[must_use]
 pub fn plane_address_bits(architecture: &Architecture) -> usize {
-    plane_memory(architecture, architecture.inputs()).address_bits()
-}
-
-fn plane_memory(architecture: &Architecture, width: usize) -> Memory {
-    Memory {
-        storage: Storage::Block,
-        width,
-        depth: architecture.plane_words,
-        // The last cycle is the register behind the choice of the all-ones plane.
-        latency: PLANE_LATENCY - 1,
-    }
+    memory::flags(architecture).address_bits()
 }
 
 /// The unit as a module.
@@ -83,26 +68,7 @@ fn plane_memory(architecture: &Architecture, width: usize) -> Memory {
 pub fn issue(architecture: &Architecture) -> Module {
     let module = Module::new("issue");
     let plane = chunks::planes(&module, architecture);
-    let (word, flag) = memories(&module, architecture, &plane.address);
+    let (word, flag) = memory::read(&module, architecture, &plane.address);
     controls::controls(&module, architecture, &plane, &word, &flag);
     module
-}
-
-/// Plane words and, in a memory of its own so that block RAM widths are used up, the flags of last planes.
-fn memories(m: &Module, architecture: &Architecture, address: &Net) -> (Net, Net) {
-    let inputs = architecture.inputs();
-    let data = m.input("plane_write_data", inputs + 1);
-    let write_enable = m.input("plane_write_enable", 1);
-    let write_address = m.input("plane_write_address", address.width());
-    let [word, flag] =
-        [("plane_memory", 0, inputs), ("flag_memory", inputs, 1)].map(|(name, low, width)| {
-            let ports = MemoryPorts {
-                write_enable: &write_enable,
-                write_address: &write_address,
-                write_data: &m.slice(&data, low, width),
-                read_address: address,
-            };
-            plane_memory(architecture, width).instance(m, name, &ports)
-        });
-    (word, flag)
 }

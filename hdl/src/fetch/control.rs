@@ -23,8 +23,10 @@ pub(super) struct Access {
     pub(super) active: Net,
     /// The descriptor is a pooling.
     pub(super) pooling: Net,
-    /// The strip is a block's fresh one, not that of 8 accesses ago.
+    /// The strip is the generator's, not that of 8 accesses ago.
     pub(super) fresh: Net,
+    /// Row of the array that the access is for (0 for pooling).
+    pub(super) row: Net,
     /// Row 0 of the array.
     pub(super) first_row: Net,
     pub(super) pass: Net,
@@ -125,6 +127,7 @@ pub(super) fn accesses(m: &Module, architecture: &Architecture, two_passes: &Net
     let (fresh, strip) = strips(m, architecture, &loops, &block_end, &strip_end);
     let first_row = m.equals(&row.value, 0);
     Access {
+        row: m.truncate(&row.value, ROWS.trailing_zeros() as usize),
         first_row: m.and(&block_row, &first_row),
         active: loops.active,
         pooling: loops.pooling,

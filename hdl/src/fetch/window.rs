@@ -4,10 +4,11 @@ use super::control::{Access, COORDINATE_BITS};
 use crate::{
     activation_memory::address_bits,
     builder::{Module, Net},
+    memory::{Memory, MemoryPorts},
 };
 use bitweft_isa::{
     QUAD, ROWS,
-    architecture::Architecture,
+    architecture::{Architecture, LaneKind, Storage},
     timing::{ACTIVATION_READ_LATENCY, FETCH_ADDRESS_LATENCY, rotation_stages, tree_levels},
 };
 
@@ -24,18 +25,34 @@ struct Sums {
     beyond: Net,
 }
 
-/// Stages 1 and 2.
-fn sums(m: &Module, architecture: &Architecture, access: &Access, bits: usize) -> Sums {
+/// Stage 1: word, x and y of the strip: the generator's, or the one that the row's last access had.
+fn strip(m: &Module, architecture: &Architecture, access: &Access) -> Net {
     let [word, x, y] = &access.strip;
     let fresh = m.concat(&[word, x, y]);
-    let ring: Vec<Net> = (0..ROWS)
-        .map(|row| m.register(&format!("strip_of_{row}"), fresh.width()))
-        .collect();
-    let head = m.mux(&access.fresh, &fresh, &ring[ROWS - 1]);
-    for row in 0..ROWS {
-        let next = if row == 0 { &head } else { &ring[row - 1] };
-        m.clocked_enable(&ring[row], next, &access.active);
-    }
+    let strips = Memory {
+        storage: match architecture.lane {
+            LaneKind::Table => Storage::Distributed,
+            // Where tables do not go, there is no LUTRAM.
+            LaneKind::Plain => Storage::Block,
+        },
+        width: fresh.width(),
+        depth: ROWS,
+        latency: 1,
+    };
+    let ports = MemoryPorts {
+        write_enable: &m.and(&access.active, &access.fresh),
+        write_address: &access.row,
+        write_data: &fresh,
+        read_address: &access.row,
+    };
+    let kept = strips.instance(m, "strips", &ports);
+    let is_fresh = m.registered("is_fresh", &access.fresh);
+    m.mux(&is_fresh, &m.registered("fresh_strip", &fresh), &kept)
+}
+
+/// Stages 1 and 2.
+fn sums(m: &Module, architecture: &Architecture, access: &Access, bits: usize) -> Sums {
+    let strip = strip(m, architecture, access);
     let tap = &access.tap;
     let tap_word = m.registered("tap_word", &m.add(&tap.address, &tap.quad));
     let columns = m.literal(architecture.columns as u64, COORDINATE_BITS);
@@ -45,9 +62,9 @@ fn sums(m: &Module, architecture: &Architecture, access: &Access, bits: usize) -
     let tap_y = m.zero_extend(&tap.kernel_y, COORDINATE_BITS);
     let tap_y = m.registered("tap_y", &tap_y);
 
-    let strip_x = m.slice(&ring[0], bits, COORDINATE_BITS);
-    let strip_y = m.slice(&ring[0], bits + COORDINATE_BITS, COORDINATE_BITS);
-    let strip_word = m.truncate(&ring[0], bits);
+    let strip_x = m.slice(&strip, bits, COORDINATE_BITS);
+    let strip_y = m.slice(&strip, bits + COORDINATE_BITS, COORDINATE_BITS);
+    let strip_word = m.truncate(&strip, bits);
     Sums {
         word: m.registered("sum_word", &m.add(&strip_word, &tap_word)),
         x: m.registered("sum_x", &m.add(&strip_x, &tap_x)),

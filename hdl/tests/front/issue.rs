@@ -30,7 +30,7 @@ impl Tile {
         let widths: Vec<usize> = (0..filters).map(|_| random.between(0, top)).collect();
         let chunks = random.between(1, 5);
         let words = chunks * widths.iter().sum::<usize>();
-        let base = random.between(0, architecture.plane_words - 1 - words.min(599));
+        let base = random.between(0, architecture.plane_words.saturating_sub(words + 1));
         let tile = Self {
             widths,
             chunks,
@@ -279,15 +279,16 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
 
 #[test]
 fn planes_and_controls_come_in_their_cycles() {
-    for (quads, lane, seed) in [
-        (2, LaneKind::Plain, 30),
-        (2, LaneKind::Table, 31),
-        (16, LaneKind::Table, 32),
-        (18, LaneKind::Table, 33),
+    for (quads, plane_words, lane, seed) in [
+        (2, 9000, LaneKind::Plain, 30),
+        (2, 1025, LaneKind::Table, 31),
+        (16, 500, LaneKind::Table, 32),
+        (18, 2500, LaneKind::Table, 33),
     ] {
         println!("quads {quads}, seed {seed}");
         let architecture = Architecture {
             lane,
+            plane_words,
             ..architecture(2, quads)
         };
         let mut random = Random(seed);

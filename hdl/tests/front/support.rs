@@ -35,11 +35,16 @@ impl Random {
     }
 }
 
+/// A small processor; with one column of the kind for devices without LUTRAM.
 pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
     let architecture = Architecture {
         columns,
         quads,
-        lane: LaneKind::Table,
+        lane: if columns == 1 {
+            LaneKind::Plain
+        } else {
+            LaneKind::Table
+        },
         accumulator_bits: 30,
         accumulator_depth: 64,
         accumulator_storage: Storage::Block,
