@@ -1,8 +1,8 @@
 //! bitweft: from a trained CNN to a bit-serial FPGA processor.
 
 pub mod compiler;
-pub mod flow;
 pub mod driver;
+pub mod flow;
 pub mod golden;
 pub mod model;
 pub mod quant;

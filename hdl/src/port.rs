@@ -379,7 +379,10 @@ fn decode(unit: &mut Unit<'_>, request: &Request) -> Verdict {
     ] {
         status = m.mux(&condition, &m.literal(value as u64, 8), &status);
     }
-    let status = m.registered("status", &status);
+    // Held from here on: what is answered to a Run must not change when it starts.
+    let held = m.register("status", 8);
+    m.clocked_enable(&held, &status, &size_state);
+    let status = held;
     let ok = m.equals(&status, Status::Ok as u64);
     let act = m.and(&answer, &ok);
     m.output("run_start", &m.and(&act, &run));

@@ -32,7 +32,10 @@ pub(super) fn convolution(
 }
 
 /// Multipliers of ADD's inputs and of their sum; `None` if the sum's is not below 1, which TFLite refuses.
-pub(in crate::model) fn add(inputs: [f32; 2], output: f32) -> Option<([Multiplier; 2], Multiplier)> {
+pub(in crate::model) fn add(
+    inputs: [f32; 2],
+    output: f32,
+) -> Option<([Multiplier; 2], Multiplier)> {
     let twice_largest = 2.0 * f64::from(inputs[0].max(inputs[1]));
     let sum = twice_largest / (f64::from(1_u32 << ADD_LEFT_SHIFT) * f64::from(output));
     let input = inputs.map(|scale| Multiplier::from_real(f64::from(scale) / twice_largest));

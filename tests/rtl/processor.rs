@@ -1,0 +1,133 @@
+//! The whole processor in Verilator, through its host port, against the golden model: every case, layer and byte, and
+//! every descriptor's counters against the compiler's prediction.
+
+#[path = "../cases/mod.rs"]
+mod cases;
+
+use bitweft::{
+    compiler::{compile, cycles::predict},
+    driver::{DriverError, Session, Simulated},
+    golden::network,
+};
+use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
+use bitweft_sim::{Build, Library, Profile};
+
+fn architecture(columns: usize, quads: usize, lane: LaneKind, drain_ways: usize) -> Architecture {
+    let architecture = Architecture {
+        columns,
+        quads,
+        lane,
+        accumulator_bits: 32,
+        accumulator_depth: 64,
+        accumulator_storage: if lane == LaneKind::Table {
+            Storage::Block
+        } else {
+            Storage::Distributed
+        },
+        drain_ways,
+        activation_words: 4096,
+        plane_words: 2560,
+        record_count: 48,
+        descriptor_count: 16,
+    };
+    architecture.check().expect("valid");
+    architecture
+}
+
+fn library(architecture: &Architecture) -> Library {
+    let verilog = bitweft_hdl::verilog(architecture).expect("emits");
+    Build::from_text(bitweft_hdl::TOP, verilog, Profile::Check)
+        .build()
+        .expect("builds")
+}
+
+/// Runs every case on a processor whose memories start random.
+fn check(architecture: &Architecture, seed: u64) {
+    let library = library(architecture);
+    let simulated = Simulated::new(&library, seed).expect("instantiates");
+    let mut session = Session::open(simulated, architecture).expect("opens");
+    for case in cases::cases() {
+        let name = &case.network.name;
+        let compiled =
+            compile(&case.network, architecture).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for input in &case.inputs {
+            let expected = network::run(&case.network, input.view()).expect("runs");
+            let bytes: Vec<u8> = input.iter().copied().collect();
+            let mut descriptors = compiled.descriptors.iter();
+            let mut layers = 0;
+            let result = session.run_layers(&compiled.image, &bytes, |run| {
+                let layer = &compiled.image.layers[run.layer];
+                let golden: Vec<u8> = expected[layer.tensor].iter().copied().collect();
+                assert_eq!(
+                    run.output, golden,
+                    "seed {seed}: {name}, layer {}, {:?}",
+                    layer.name, case.network.rounding
+                );
+                for counters in run.counters {
+                    let info = descriptors.next().expect("a descriptor");
+                    let cycles = predict(info, architecture);
+                    let predicted = [
+                        cycles.cycles,
+                        cycles.busy,
+                        cycles.fill_stall,
+                        cycles.drain_stall,
+                    ];
+                    assert_eq!(
+                        counters.map(u64::from),
+                        predicted,
+                        "seed {seed}: {name}, layer {}, {info:?}",
+                        layer.name
+                    );
+                }
+                layers += 1;
+                true
+            });
+            result.unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(layers, compiled.image.layers.len());
+            assert!(descriptors.next().is_none());
+        }
+    }
+}
+
+#[test]
+fn two_columns_of_table_lanes() {
+    check(&architecture(2, 4, LaneKind::Table, 1), 1);
+}
+
+#[test]
+fn one_column_of_plain_lanes() {
+    check(&architecture(1, 2, LaneKind::Plain, 1), 2);
+}
+
+#[test]
+fn three_columns_and_an_odd_tree() {
+    check(&architecture(3, 5, LaneKind::Table, 1), 3);
+}
+
+#[test]
+fn four_columns_drained_two_ways() {
+    check(&architecture(4, 3, LaneKind::Table, 2), 4);
+}
+
+#[test]
+fn the_processor_refuses_another_architectures_program() {
+    let right = architecture(2, 4, LaneKind::Table, 1);
+    let mut wrong = right.clone();
+    wrong.record_count = 64;
+    let open = |architecture: &Architecture| {
+        let simulated = Simulated::new(&library(&right), 5).expect("instantiates");
+        Session::open(simulated, architecture)
+    };
+    assert!(matches!(
+        open(&wrong).err(),
+        Some(DriverError::Stranger { .. })
+    ));
+    let case = &cases::cases()[0];
+    let compiled = compile(&case.network, &wrong).expect("compiles");
+    let bytes: Vec<u8> = case.inputs[0].iter().copied().collect();
+    let error = open(&right)
+        .expect("opens")
+        .run_layers(&compiled.image, &bytes, |_| true)
+        .expect_err("refused");
+    assert!(matches!(error, DriverError::Image(_)), "{error}");
+}
