@@ -3,11 +3,11 @@
 use crate::support::{Random, architecture, bytes, pack};
 use bitweft_hdl::dot;
 use bitweft_isa::{
-    architecture::LaneKind,
+    architecture::{Architecture, LaneKind},
     plane,
     timing::{TABLE_WRITE_LATENCY, dot_latency},
 };
-use bitweft_sim::{Build, Model, Profile, Signal};
+use bitweft_sim::{Build, Library, Model, Profile, Signal};
 use std::collections::HashMap;
 
 const CHUNKS: usize = 12;
@@ -76,109 +76,140 @@ fn expected(word: &[bool], words: &[u32]) -> i64 {
     plane::dot(&unsigned, &bytes(words))
 }
 
-/// Where the fill stands: chunk, step of its order, entry.
-#[derive(Default)]
-struct Fill {
-    chunk: usize,
-    step: usize,
-    entry: usize,
+/// Fill and planes of one unit, cycle by cycle, as close to each other as `table_write_latency` allows.
+struct Run {
+    model: Model,
+    ports: Ports,
+    random: Random,
+    chunks: Vec<Chunk>,
+    table_write_latency: usize,
+    /// Chunk being filled, step of its order, entry.
+    fill: (usize, usize, usize),
+    /// Chunk being read, plane of it.
+    read: (usize, usize),
+    /// Chunks that are filled, by the first cycle in which a plane may read each.
+    readable: HashMap<usize, usize>,
 }
 
-fn check(lane: LaneKind, quads: usize, seed: u64) {
-    println!("{lane:?}, {quads} quads, seed {seed}");
-    let architecture = architecture(lane, 1, quads);
-    let text = dot::build(&architecture).verilog().expect("complete");
-    let library = Build::from_text("dot", text, Profile::Check)
-        .build()
-        .expect("builds");
-    let mut model = library.instantiate(seed).expect("loads");
-    let ports = Ports::of(&model);
-    let reset = model.signal("reset").expect("reset");
-    model.set(ports.fill_enable, 0);
-    model.set(reset, 1);
-    model.tick(4).expect("runs");
-    model.set(reset, 0);
-
-    let mut random = Random::new(seed);
-    let chunks: Vec<Chunk> = (0..CHUNKS).map(|_| chunk(&mut random, quads)).collect();
-    let latency = dot_latency(&architecture);
-    let mut fill = Fill::default();
-    let mut readable = HashMap::new(); // chunk: first cycle in which a plane may read it
-    let mut released = HashMap::new(); // chunk: cycle of its last plane
-    let (mut reading, mut plane) = (0, 0);
-    let mut sums = HashMap::new();
-    let mut checked = 0;
-    for now in 0_usize.. {
-        let may_fill = fill.chunk < CHUNKS
-            && (fill.entry > 0
-                || fill.chunk < 2
-                || released.contains_key(&(fill.chunk - 2)) && random.gap(1) == 0);
-        // A bank may be refilled in the very cycle of its last plane; `released` is only known a cycle later, so that case is
-        // taken by looking ahead.
-        let last_now = reading < CHUNKS
-            && reading + 2 == fill.chunk
-            && plane + 1 == chunks[reading].planes.len();
-        let can_read = reading < CHUNKS && readable.get(&reading).is_some_and(|&from| from <= now);
-        let issue = can_read && random.gap(1) == 0;
-        let filling = may_fill || last_now && issue && fill.chunk < CHUNKS;
-
-        model.set(ports.fill_enable, u64::from(filling));
-        if filling {
-            let current = &chunks[fill.chunk];
-            let quad = current.order[fill.step];
-            model.set(ports.captured, u64::from(current.words[quad]));
-            model.set(ports.fill_quad, quad as u64);
-            model.set(ports.fill_entry, fill.entry as u64);
-            model.set(ports.fill_bank, fill.chunk as u64 % 2);
-            fill.entry += 1;
-            if fill.entry == ENTRIES {
-                fill.entry = 0;
-                fill.step += 1;
-            }
-            if fill.step == quads {
-                readable.insert(fill.chunk, now + TABLE_WRITE_LATENCY);
-                fill.step = 0;
-                fill.chunk += 1;
-            }
-        } else {
-            model.set(ports.captured, u64::from(random.word()));
-            model.set(ports.fill_quad, random.bits() & 31);
-            model.set(ports.fill_entry, random.bits() & 7);
-            model.set(ports.fill_bank, random.bits() & 1);
+impl Run {
+    fn new(library: &Library, quads: usize, seed: u64, table_write_latency: usize) -> Self {
+        let mut model = library.instantiate(seed).expect("loads");
+        let ports = Ports::of(&model);
+        let reset = model.signal("reset").expect("reset");
+        model.set(ports.fill_enable, 0);
+        model.set(reset, 1);
+        model.tick(4).expect("runs");
+        model.set(reset, 0);
+        let mut random = Random::new(seed);
+        let chunks = (0..CHUNKS).map(|_| chunk(&mut random, quads)).collect();
+        Self {
+            model,
+            ports,
+            random,
+            chunks,
+            table_write_latency,
+            fill: (0, 0, 0),
+            read: (0, 0),
+            readable: HashMap::new(),
         }
-        if issue {
-            let word = &chunks[reading].planes[plane];
-            model.set_words(ports.plane_word, &pack(word));
-            model.set(ports.plane_bank, reading as u64 % 2);
-            sums.insert(now + latency, expected(word, &chunks[reading].words));
-            plane += 1;
-            if plane == chunks[reading].planes.len() {
-                released.insert(reading, now);
-                plane = 0;
-                reading += 1;
-            }
-        } else {
-            model.set_words(ports.plane_word, &pack(&random.flags(4 * quads)));
-            model.set(ports.plane_bank, random.bits() & 1);
-        }
-        model.tick(1).expect("runs");
-        if let Some(sum) = sums.remove(&(now + 1)) {
-            assert_eq!(model.get_signed(ports.sum), sum, "cycle {}", now + 1);
-            checked += 1;
-        }
-        if reading == CHUNKS && sums.is_empty() {
-            break;
-        }
-        assert!(now < 100_000, "no progress at chunk {reading}");
     }
-    let planes: usize = chunks.iter().map(|chunk| chunk.planes.len()).sum();
-    assert_eq!(checked, planes);
+
+    /// Drives the plane's inputs; whether there is a plane, and if so what it must give.
+    fn plane(&mut self, now: usize) -> Option<i64> {
+        let (chunk, plane) = self.read;
+        let ready = self.readable.get(&chunk).is_some_and(|&from| from <= now);
+        if !ready || self.random.gap(1) > 0 {
+            let noise = self.random.flags(4 * self.chunks[0].words.len());
+            self.model.set_words(self.ports.plane_word, &pack(&noise));
+            self.model
+                .set(self.ports.plane_bank, self.random.bits() & 1);
+            return None;
+        }
+        let current = &self.chunks[chunk];
+        let word = &current.planes[plane];
+        self.model.set_words(self.ports.plane_word, &pack(word));
+        self.model.set(self.ports.plane_bank, chunk as u64 % 2);
+        let last = plane + 1 == current.planes.len();
+        self.read = if last {
+            (chunk + 1, 0)
+        } else {
+            (chunk, plane + 1)
+        };
+        Some(expected(word, &current.words))
+    }
+
+    /// Drives the fill's inputs; from the very cycle of the last plane that reads the bank on.
+    fn fill(&mut self, now: usize) {
+        let (chunk, step, entry) = self.fill;
+        let free = chunk < CHUNKS && chunk < self.read.0 + 2;
+        if !free || entry == 0 && self.random.gap(1) > 0 {
+            self.model.set(self.ports.fill_enable, 0);
+            let noise = u64::from(self.random.word());
+            self.model.set(self.ports.captured, noise);
+            self.model.set(self.ports.fill_quad, noise & 31);
+            self.model.set(self.ports.fill_entry, noise >> 5 & 7);
+            self.model.set(self.ports.fill_bank, noise >> 8 & 1);
+            return;
+        }
+        let current = &self.chunks[chunk];
+        let quad = current.order[step];
+        self.model.set(self.ports.fill_enable, 1);
+        self.model
+            .set(self.ports.captured, u64::from(current.words[quad]));
+        self.model.set(self.ports.fill_quad, quad as u64);
+        self.model.set(self.ports.fill_entry, entry as u64);
+        self.model.set(self.ports.fill_bank, chunk as u64 % 2);
+        self.fill = if entry + 1 < ENTRIES {
+            (chunk, step, entry + 1)
+        } else if step + 1 < current.order.len() {
+            (chunk, step + 1, 0)
+        } else {
+            self.readable.insert(chunk, now + self.table_write_latency);
+            (chunk + 1, 0, 0)
+        };
+    }
+
+    /// Runs all chunks; the first cycle in which `sum` is wrong.
+    fn wrong(mut self, latency: usize) -> Option<usize> {
+        let mut sums = HashMap::new();
+        let mut checked = 0;
+        for now in 0.. {
+            if let Some(sum) = self.plane(now) {
+                sums.insert(now + latency, sum);
+            }
+            self.fill(now);
+            self.model.tick(1).expect("runs");
+            if let Some(sum) = sums.remove(&(now + 1)) {
+                if self.model.get_signed(self.ports.sum) != sum {
+                    return Some(now + 1);
+                }
+                checked += 1;
+            }
+            if self.read.0 == CHUNKS && sums.is_empty() {
+                break;
+            }
+            assert!(now < 100_000, "no progress at chunk {}", self.read.0);
+        }
+        let planes: usize = self.chunks.iter().map(|chunk| chunk.planes.len()).sum();
+        assert_eq!(checked, planes);
+        None
+    }
+}
+
+fn build(architecture: &Architecture) -> Library {
+    let text = dot::build(architecture).verilog().expect("complete");
+    let build = Build::from_text("dot", text, Profile::Check);
+    build.build().expect("builds")
 }
 
 fn all(lane: LaneKind) {
     for quads in [2, 3, 4, 5, 16, 18] {
+        let architecture = architecture(lane, 1, quads);
+        let library = build(&architecture);
         for seed in 1..=3 {
-            check(lane, quads, seed);
+            println!("{lane:?}, {quads} quads, seed {seed}");
+            let run = Run::new(&library, quads, seed, TABLE_WRITE_LATENCY);
+            assert_eq!(run.wrong(dot_latency(&architecture)), None);
         }
     }
 }
@@ -191,4 +222,15 @@ fn table_unit_equals_plane_dot() {
 #[test]
 fn plain_unit_equals_plane_dot() {
     all(LaneKind::Plain);
+}
+
+#[test]
+fn a_plane_too_early_reads_an_unfinished_table() {
+    let architecture = architecture(LaneKind::Table, 1, 2);
+    let library = build(&architecture);
+    let wrong = (1..=3).any(|seed| {
+        let run = Run::new(&library, 2, seed, TABLE_WRITE_LATENCY - 1);
+        run.wrong(dot_latency(&architecture)).is_some()
+    });
+    assert!(wrong);
 }

@@ -5,10 +5,11 @@ use crate::{
     support::{architecture, pack},
 };
 use bitweft_hdl::array;
-use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
+use bitweft_isa::{
+    architecture::{Architecture, LaneKind, Storage},
+    timing::ACCUMULATOR_UPDATE_LATENCY,
+};
 use bitweft_sim::{Build, Library, Profile, SimError};
-
-const BLOCKS: usize = 4;
 
 fn text(architecture: &Architecture) -> String {
     array::build(architecture).verilog().expect("complete")
@@ -30,8 +31,9 @@ fn play(
     library: &Library,
     architecture: &Architecture,
     seed: u64,
+    update_latency: usize,
 ) -> Result<Option<String>, SimError> {
-    let script = Script::new(architecture, seed, BLOCKS);
+    let script = Script::new(architecture, seed, update_latency);
     let mut model = library.instantiate(seed)?;
     let port = |name: &str| model.signal(name).expect(name);
     let numbers = [
@@ -104,7 +106,8 @@ fn check(architecture: &Architecture) {
     let library = build(text(architecture));
     for seed in 1..=6 {
         println!("{architecture:?}, seed {seed}");
-        let difference = play(&library, architecture, seed).expect("runs");
+        let difference =
+            play(&library, architecture, seed, ACCUMULATOR_UPDATE_LATENCY).expect("runs");
         assert_eq!(difference, None, "seed {seed}");
     }
 }
@@ -183,8 +186,28 @@ fn sabotage_is_noticed() {
         let changed = text.replace(from, to);
         assert_ne!(changed, text, "{from} is not in the text");
         let library = build(changed);
-        let noticed =
-            (1..=6).any(|seed| play(&library, &architecture, seed).expect("runs").is_some());
+        let noticed = (1..=6).any(|seed| {
+            play(&library, &architecture, seed, ACCUMULATOR_UPDATE_LATENCY)
+                .expect("runs")
+                .is_some()
+        });
         assert!(noticed, "{from} -> {to}");
     }
+}
+
+#[test]
+fn a_drain_too_early_reads_an_old_sum() {
+    let architecture = architecture(LaneKind::Table, 3, 2);
+    let library = build(text(&architecture));
+    let wrong = (1..=6).any(|seed| {
+        play(
+            &library,
+            &architecture,
+            seed,
+            ACCUMULATOR_UPDATE_LATENCY - 1,
+        )
+        .expect("runs")
+        .is_some()
+    });
+    assert!(wrong);
 }

@@ -6,11 +6,12 @@ use bitweft_isa::{
     architecture::Architecture,
     plane,
     timing::{
-        ACCUMULATOR_UPDATE_LATENCY, CHUNK_CYCLES_MIN, DRAIN_LATENCY, TABLE_WRITE_LATENCY,
-        accumulator_delay, dot_latency,
+        CHUNK_CYCLES_MIN, DRAIN_LATENCY, TABLE_WRITE_LATENCY, accumulator_delay, dot_latency,
     },
 };
 use std::collections::HashMap;
+
+const BLOCKS: usize = 4;
 
 /// The array's inputs in one cycle. Where nothing happens, data are noise.
 pub(crate) struct Inputs {
@@ -72,6 +73,8 @@ pub(crate) struct Script {
     /// (cycle, way): the row's accumulators by column, two's complement.
     pub(crate) drained: HashMap<(usize, usize), Vec<i64>>,
     architecture: Architecture,
+    /// From an accumulator's last addition to its earliest drain.
+    update_latency: usize,
     random: Random,
     fill_at: usize,
     plane_at: usize,
@@ -82,13 +85,14 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    pub(crate) fn new(architecture: &Architecture, seed: u64, blocks: usize) -> Self {
+    pub(crate) fn new(architecture: &Architecture, seed: u64, update_latency: usize) -> Self {
         let mut random = Random::new(seed);
         let mut script = Self {
             two_passes: architecture.columns > 1 && random.flag(),
             cycles: Vec::new(),
             drained: HashMap::new(),
             architecture: architecture.clone(),
+            update_latency,
             random,
             fill_at: 0,
             plane_at: 0,
@@ -100,7 +104,7 @@ impl Script {
         let limit = architecture.positions_max();
         let widths: Vec<usize> = (1..limit).map(|_| script.random.below(9)).collect();
         let mut finished: Vec<Finished> = Vec::new();
-        for block in 0..blocks {
+        for block in 0..BLOCKS {
             if finished.len() == 2 {
                 script.drain(&finished.remove(0));
             }
@@ -143,7 +147,7 @@ impl Script {
                 let value = &mut finished.values[position];
                 let address = half * self.architecture.positions_max() + position;
                 let read = self.filter(*width, words, address, chunk == 0, value);
-                finished.ready[position] = read + ACCUMULATOR_UPDATE_LATENCY;
+                finished.ready[position] = read + self.update_latency;
             }
             self.bank_read[bank] = self.plane_at - 1;
             self.plane_at = self.plane_at.max(start + CHUNK_CYCLES_MIN);
