@@ -8,9 +8,36 @@
 //! 3. [`allocate`]: the widths with the least total loss within a budget of MACs x bits.
 //! 4. `rounding`: layer by layer on quantized inputs, integers and bias at the chosen widths.
 //! 5. `emit`: multipliers, clamps, the integer network.
+//!
+//! # Methods and what they gain
+//!
+//! Golden model, single rounding, 256 calibration images evenly spread over `cifar10/train-10000.npz`,
+//! top-1 on the 3,000 images of `test-dev-3000.npz`. ResNet-8 (`pretrainedResnet.tflite`, float 0.8623):
+//!
+//! | bits a MAC | rounding | weighting | uniform | per layer | per filter |
+//! |--:|---|---|--:|--:|--:|
+//! | 8 | error feedback | Fisher | 0.863 | | |
+//! | 4 | error feedback | Fisher | 0.859 | 0.858 | 0.863 |
+//! | 4 | nearest | Fisher | 0.826 | | 0.841 |
+//! | 3 | error feedback | Fisher | 0.847 | 0.856 | 0.851 |
+//! | 3 | error feedback | energy | | | 0.849 |
+//! | 3 | nearest | Fisher | 0.678 | | 0.777 |
+//! | 2.5 | error feedback | Fisher | | 0.831 | 0.839 |
+//! | 2 | error feedback | Fisher | | | 0.822 |
+//!
+//! Top-1 moves by 0.003 from one calibration set to another; the mean Kullback-Leibler divergence from
+//! the float network's classes at 3 bits is steadier: uniform 0.082, per layer 0.058, per filter 0.053
+//! (energy 0.058; nearest rounding 0.300). ResNet-20 (`resnet20-12fca82f.onnx`, float 0.9127), defaults:
+//! uniform 8 0.9137, 3.5 bits 0.9120, 2.5 bits 0.9127.
+//!
+//! Sources: error feedback, Frantar et al., GPTQ (ICLR 2023), on the covariance of the inputs, since the
+//! bias takes the mean (Nagel et al., Data-free quantization, 2019); quantized inputs as in sequential
+//! reconstruction (Nagel et al., AdaRound, 2020); Fisher weighting with random signs (Hutchinson), as in
+//! HAWQ (Dong et al., 2019); Lagrangian allocation, Shoham and Gersho (1988). Each file names its own.
 
 pub mod allocate;
 mod calibration;
+mod distribution;
 mod emit;
 mod execution;
 pub mod filter;
@@ -54,6 +81,9 @@ pub enum Allocation {
     PerLayer(f64),
     /// A width for every filter; at most this many bits on the average that the objective counts.
     PerFilter(f64),
+    /// As `PerFilter`, with widths from the weights' distribution alone (COOL Chips 2019), which looks
+    /// at no image: the baseline. The budget is met, but not used up.
+    Distribution(f64),
 }
 
 /// How to quantize.
@@ -309,6 +339,7 @@ fn check(
         }
     }
     // Settles that all tensors exist and all shapes fit, once, before any statistics.
+    float::run_selected(network, calibration[0].view(), &[network.output])?;
     float::run(network, calibration[0].view())?;
     for layer in &network.layers {
         if let FloatOp::Convolution { weights, bias, .. } = &layer.op {

@@ -4,6 +4,7 @@ use ndarray::{Array3, s};
 use rayon::prelude::*;
 
 use super::allocate::{self, Unit, WIDTHS};
+use super::distribution::{self, Spread};
 use super::fisher;
 use super::rounding::filter_rows;
 use super::statistics::Moments;
@@ -30,6 +31,8 @@ pub(crate) struct LayerLoss {
     error: Vec<[f64; WIDTHS]>,
     /// Variance of the layer's output, summed over filters.
     energy: f64,
+    /// Spread of the weights, a filter.
+    pub(crate) spread: Vec<Spread>,
     /// Loss per unit of added variance, a filter.
     weight: Vec<f64>,
 }
@@ -117,6 +120,10 @@ pub(crate) fn measure(
             Some(LayerLoss {
                 macs_per_filter: (shape.height * shape.width * rows.ncols()) as u64,
                 weights_per_filter: rows.ncols() as u64,
+                spread: rows
+                    .outer_iter()
+                    .map(|row| Spread::of(row.iter()))
+                    .collect(),
                 weight: match &information {
                     Some(information) => information[index].iter().map(|g| 0.5 * g).collect(),
                     None => vec![if energy > 0.0 { 1.0 / energy } else { 0.0 }; error.len()],
@@ -137,6 +144,21 @@ pub(crate) struct Plan {
     pub(crate) sensitivity_bound: f64,
 }
 
+impl Plan {
+    /// Widths that no search over losses has found: the bound is the loss itself.
+    fn fixed(bits: Vec<Vec<u8>>, filters: &[Vec<Unit>]) -> Self {
+        let pairs = filters.iter().flatten().zip(bits.iter().flatten());
+        let sensitivity = pairs
+            .map(|(unit, b)| unit.sensitivity[usize::from(*b)])
+            .sum();
+        Self {
+            bits,
+            sensitivity,
+            sensitivity_bound: sensitivity,
+        }
+    }
+}
+
 /// Gives out widths as `options.allocation` asks.
 pub(crate) fn plan(losses: &[Option<LayerLoss>], options: &Options) -> Result<Plan, QuantError> {
     let filters: Vec<Vec<Unit>> = losses
@@ -149,20 +171,16 @@ pub(crate) fn plan(losses: &[Option<LayerLoss>], options: &Options) -> Result<Pl
         .collect();
     let (budget, units): (f64, Vec<Unit>) = match options.allocation {
         Allocation::Uniform(bits) => {
-            let units = filters.iter().flatten();
-            let sensitivity = units.map(|unit| unit.sensitivity[usize::from(bits)]).sum();
             let bits = filters
                 .iter()
                 .map(|units| vec![bits; units.len()])
                 .collect();
-            return Ok(Plan {
-                bits,
-                sensitivity,
-                sensitivity_bound: sensitivity,
-            });
+            return Ok(Plan::fixed(bits, &filters));
         }
-        Allocation::PerFilter(budget) => (budget, filters.iter().flatten().cloned().collect()),
         Allocation::PerLayer(budget) => (budget, filters.iter().map(|u| merge(u)).collect()),
+        Allocation::PerFilter(budget) | Allocation::Distribution(budget) => {
+            (budget, filters.iter().flatten().cloned().collect())
+        }
     };
     let unreachable = QuantError::Budget {
         budget,
@@ -176,6 +194,10 @@ pub(crate) fn plan(losses: &[Option<LayerLoss>], options: &Options) -> Result<Pl
     // At most 8 bits each: far inside u64, and positive.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let limit = (budget * total as f64).floor() as u64;
+    if matches!(options.allocation, Allocation::Distribution(_)) {
+        let bits = distribution::widths(losses, limit, options).ok_or(unreachable)?;
+        return Ok(Plan::fixed(bits, &filters));
+    }
     let found =
         allocate::allocate(&units, limit, options.bits_min, options.bits_max).ok_or(unreachable)?;
     let mut widths = found.bits.iter();

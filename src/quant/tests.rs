@@ -182,8 +182,17 @@ fn widths_and_levels_agree() {
 #[test]
 fn the_budget_holds_and_is_used() {
     for budget in [0.0, 0.7, 2.0, 3.3, 5.0, 8.0] {
-        for allocation in [Allocation::PerFilter(budget), Allocation::PerLayer(budget)] {
+        for allocation in [
+            Allocation::PerFilter(budget),
+            Allocation::PerLayer(budget),
+            Allocation::Distribution(budget.max(2.0)),
+        ] {
             let (_, report) = run(allocation);
+            let budget = if matches!(allocation, Allocation::Distribution(_)) {
+                budget.max(2.0)
+            } else {
+                budget
+            };
             assert!(report.mac_bits as f64 <= budget * report.macs as f64);
             if matches!(allocation, Allocation::PerFilter(_)) {
                 assert!(
