@@ -2,7 +2,7 @@
 //! MLPerf Tiny networks, and a softmax of its own.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use bitweft::golden::network::Executor;
@@ -13,27 +13,10 @@ use ndarray_npy::{NpzReader, write_npy};
 
 mod support;
 
-use support::{data, hash};
+use support::{data, hash, python};
 
 /// Images for each network.
 const IMAGES: usize = 200;
-
-/// The Python of the folder that `scripts/setup` makes.
-fn python() -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/setup");
-    let output = Command::new(script)
-        .arg("--path")
-        .output()
-        .expect("scripts/setup --path");
-    let folder = String::from_utf8(output.stdout).expect("a path");
-    let python = Path::new(folder.trim()).join("bin/python");
-    assert!(
-        python.exists(),
-        "{} is missing, which runs the oracle; help: run scripts/setup",
-        python.display()
-    );
-    python
-}
 
 /// LiteRT's bytes of the named activations: `[image, element]` for each.
 fn oracle(model: &Path, inputs: &Array4<u8>, names: &[&str], options: &[&str]) -> Vec<Array2<u8>> {

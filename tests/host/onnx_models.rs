@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bitweft::golden::float;
-use bitweft::model::float::{FloatNetwork, FloatOp, InputTransform, Shape};
+use bitweft::model::float::{FloatNetwork, FloatOp, InputTransform};
 use bitweft::model::onnx;
 use ndarray::{Array1, Array2, Array4};
 use ndarray_npy::NpzReader;
@@ -157,28 +157,4 @@ fn mnist_has_the_stored_logits() {
             "{found} {expected}"
         );
     }
-}
-
-#[test]
-fn tiny_darknet_loads_with_its_leaky_activations() {
-    let Some(data) = support::data("tiny_darknet_loads_with_its_leaky_activations", ".") else {
-        return;
-    };
-    let network = read(data.join("imagenet-models/tiny-darknet.onnx"));
-    assert_eq!(
-        network.tensors[network.input].shape,
-        Shape {
-            height: 224,
-            width: 224,
-            channels: 3
-        }
-    );
-    assert_eq!(
-        network.tensors[network.output].shape,
-        Shape {
-            height: 1,
-            width: 1,
-            channels: 1000
-        }
-    );
 }

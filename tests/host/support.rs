@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use bitweft::model::integer::{
     InputTransform, IntegerLayer, IntegerNetwork, IntegerOp, IntegerTensor, Rounding, Shape,
@@ -76,4 +77,24 @@ pub(crate) fn hash(seed: u64, position: usize) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// The Python of the folder that `scripts/setup` makes.
+///
+/// # Panics
+/// Where `scripts/setup` has not run.
+pub(crate) fn python() -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/setup");
+    let output = Command::new(script)
+        .arg("--path")
+        .output()
+        .expect("scripts/setup --path");
+    let folder = String::from_utf8(output.stdout).expect("a path");
+    let python = Path::new(folder.trim()).join("bin/python");
+    assert!(
+        python.exists(),
+        "{} is missing, which runs the oracle; help: run scripts/setup",
+        python.display()
+    );
+    python
 }
