@@ -11,6 +11,7 @@ mod record;
 #[allow(missing_docs, unreachable_pub, clippy::pedantic)]
 mod schema;
 mod simplify;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -1,17 +1,18 @@
 //! Writes integer networks as quantized ONNX files: float operators between `DequantizeLinear` and
 //! `QuantizeLinear`, which stock runtimes run on int8.
 
+mod message;
+
 use std::collections::HashSet;
 
 use prost::Message as _;
 
-use super::schema::dimension_proto::Value as Size;
+use self::message::{bytes, int, integers, ints, port, reals, signed, window_attributes};
 use super::schema::{
-    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
 };
 use super::{Error, read_integer, record};
-use crate::model::float::{ConvolutionKind, Padding, Shape, TensorId, Window};
+use crate::model::float::{ConvolutionKind, Shape, TensorId};
 use crate::model::integer::{
     IntegerConvolution, IntegerLayer, IntegerNetwork, IntegerOp, IntegerTensor,
 };
@@ -394,8 +395,38 @@ impl<'n> Writer<'n> {
         name: &str,
     ) -> Result<(), WriteError> {
         let connected = convolution.kind == ConvolutionKind::FullyConnected;
-        let input_scale = self.tensor(&layer.name, layer.inputs[0])?.scale;
         let input = self.input(layer, 0, connected)?;
+        let [weights, bias] = self.parameters(layer, convolution)?;
+        let (operator, attributes) = if connected {
+            ("Gemm", vec![int("transB", 1)])
+        } else {
+            let group = if convolution.kind == ConvolutionKind::Depthwise {
+                self.tensor(&layer.name, layer.inputs[0])?.shape.channels
+            } else {
+                1
+            };
+            let mut attributes = window_attributes(&convolution.window);
+            attributes.push(int("group", signed(&[group])[0]));
+            ("Conv", attributes)
+        };
+        let clamp = (convolution.clamp_low, convolution.clamp_high);
+        self.clamped(
+            layer,
+            (operator, attributes),
+            &[&input, &weights, &bias],
+            (name, connected),
+            clamp,
+        )
+    }
+
+    /// Names of a convolution's dequantized weights and bias.
+    fn parameters(
+        &mut self,
+        layer: &IntegerLayer,
+        convolution: &IntegerConvolution,
+    ) -> Result<[String; 2], WriteError> {
+        let connected = convolution.kind == ConvolutionKind::FullyConnected;
+        let input_scale = self.tensor(&layer.name, layer.inputs[0])?.scale;
         let (filters, rows, columns, inputs) = convolution.weights.dim();
         let by_channel = convolution.weights.view().permuted_axes([0, 3, 1, 2]);
         let values: Vec<u8> = by_channel
@@ -442,26 +473,7 @@ impl<'n> Writer<'n> {
         };
         let bias = self.constant(&format!("{}/bias", layer.name), bias);
         let bias = self.dequantized(&bias, &format!("{}/bias", layer.name), &bias_scale, None);
-        let (operator, attributes) = if connected {
-            ("Gemm", vec![int("transB", 1)])
-        } else {
-            let group = if convolution.kind == ConvolutionKind::Depthwise {
-                self.tensor(&layer.name, layer.inputs[0])?.shape.channels
-            } else {
-                1
-            };
-            let mut attributes = window_attributes(&convolution.window);
-            attributes.push(int("group", signed(&[group])[0]));
-            ("Conv", attributes)
-        };
-        let clamp = (convolution.clamp_low, convolution.clamp_high);
-        self.clamped(
-            layer,
-            (operator, attributes),
-            &[&input, &weights, &bias],
-            (name, connected),
-            clamp,
-        )
+        Ok([weights, bias])
     }
 
     /// A constant of integers times its steps, one a filter; with int8 zero points where `zeros` says how many.
@@ -522,112 +534,5 @@ fn positive(name: &str, scale: f32) -> Result<f32, WriteError> {
             name: name.to_owned(),
             scale,
         })
-    }
-}
-
-fn window_attributes(window: &Window) -> Vec<AttributeProto> {
-    let Padding {
-        top,
-        bottom,
-        left,
-        right,
-    } = window.padding;
-    vec![
-        ints(
-            "kernel_shape",
-            &signed(&[window.kernel_height, window.kernel_width]),
-        ),
-        ints(
-            "strides",
-            &signed(&[window.stride_height, window.stride_width]),
-        ),
-        ints("pads", &signed(&[top, left, bottom, right])),
-    ]
-}
-
-/// Sizes as the format has them; an image that needs more than 63 bits does not exist.
-fn signed(sizes: &[usize]) -> Vec<i64> {
-    sizes
-        .iter()
-        .map(|size| i64::try_from(*size).unwrap_or(i64::MAX))
-        .collect()
-}
-
-fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        i: value,
-        r#type: 2,
-        ..Default::default()
-    }
-}
-
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        ints: values.to_vec(),
-        r#type: 7,
-        ..Default::default()
-    }
-}
-
-fn reals(dims: &[usize], values: &[f32]) -> TensorProto {
-    let raw_data = values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
-    TensorProto {
-        data_type: 1,
-        dims: signed(dims),
-        raw_data,
-        ..Default::default()
-    }
-}
-
-/// int8, as its bits.
-fn bytes(dims: &[usize], values: &[u8]) -> TensorProto {
-    TensorProto {
-        data_type: 3,
-        dims: signed(dims),
-        raw_data: values.to_vec(),
-        ..Default::default()
-    }
-}
-
-fn integers(values: &[i64]) -> TensorProto {
-    let raw_data = values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
-    TensorProto {
-        data_type: 7,
-        dims: signed(&[values.len()]),
-        raw_data,
-        ..Default::default()
-    }
-}
-
-fn port(name: &str, shape: Shape, flat: bool) -> ValueInfoProto {
-    let fixed = |size: i64| DimensionProto {
-        value: Some(Size::DimValue(size)),
-    };
-    let mut dim = vec![DimensionProto {
-        value: Some(Size::DimParam("N".to_owned())),
-    }];
-    let sizes = if flat {
-        vec![shape.channels]
-    } else {
-        vec![shape.channels, shape.height, shape.width]
-    };
-    dim.extend(signed(&sizes).into_iter().map(fixed));
-    let tensor = TensorTypeProto {
-        elem_type: 1,
-        shape: Some(TensorShapeProto { dim }),
-    };
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto {
-            tensor_type: Some(tensor),
-        }),
     }
 }

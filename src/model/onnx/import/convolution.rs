@@ -92,28 +92,7 @@ impl<'m> Importer<'m> {
         self.activation(node, index)?.expect_image()?;
         let (activation, pending) = self.select(node.input(index).unwrap_or_default())?;
         let image = activation.shape;
-        let group = usize::try_from(node.int("group", 1)).unwrap_or(0);
-        let kind = match group {
-            1 => ConvolutionKind::Dense,
-            _ if group == image.channels && inputs == 1 => ConvolutionKind::Depthwise,
-            _ => {
-                return Err(format!(
-                    "{group} groups of {} channels: only 1, or one a channel",
-                    image.channels
-                ));
-            }
-        };
-        let seen = if kind == ConvolutionKind::Dense {
-            image.channels
-        } else {
-            1
-        };
-        if inputs != seen || filters % group != 0 {
-            return Err(format!(
-                "weights of shape {:?} for {} channels",
-                weights.dims, image.channels
-            ));
-        }
+        let kind = connection(node, weights, image.channels)?;
         let padded = Shape {
             height: image.height + pending.top + pending.bottom,
             width: image.width + pending.left + pending.right,
@@ -200,11 +179,7 @@ impl<'m> Importer<'m> {
                     activation.describe()
                 )
             })?;
-        let Shape {
-            height,
-            width,
-            channels,
-        } = activation.shape;
+        let Shape { height, width, .. } = activation.shape;
         let inputs = activation.shape.elements();
         if weights.len() != inputs.saturating_mul(outputs) || weights.len() == 0 {
             return Err(format!(
@@ -212,31 +187,16 @@ impl<'m> Importer<'m> {
                 weights.dims
             ));
         }
-        // Strides of the flattened order, for each axis of the tensor.
-        let stride = |axis: Axis| {
-            let place = order.iter().position(|other| *other == axis)?;
-            Some(
-                order[place + 1..]
-                    .iter()
-                    .map(|axis| activation.size(*axis))
-                    .product::<usize>(),
-            )
-        };
-        let [row, column, channel] =
-            [Axis::Row, Axis::Column, Axis::Channel].map(|axis| stride(axis).unwrap_or(0));
-        let transposed = node.int("transB", 0) != 0;
         let alpha = node.float("alpha", 1.0);
-        let values = weights.to_reals();
-        let array =
-            Array4::from_shape_fn([outputs, height, width, channels], |(output, y, x, c)| {
-                let input = y * row + x * column + c * channel;
-                alpha
-                    * values[if transposed {
-                        output * inputs + input
-                    } else {
-                        input * outputs + output
-                    }]
-            });
+        let transposed = node.int("transB", 0) != 0;
+        let array = in_tensor_order(
+            &weights.to_reals(),
+            transposed,
+            outputs,
+            &activation,
+            &order,
+        )
+        .mapv_into(|weight| alpha * weight);
         let quantized = if alpha == 1.0 {
             filter_scales(weights, usize::from(!transposed), outputs)?
         } else {
@@ -269,6 +229,70 @@ impl<'m> Importer<'m> {
             &[&[Axis::Batch], &[Axis::Channel]],
         )))
     }
+}
+
+/// How a Conv with weights `[out, in / group, row, column]` connects `channels` to filters.
+fn connection(
+    node: &Node<'_>,
+    weights: &Constant,
+    channels: usize,
+) -> Result<ConvolutionKind, String> {
+    let (filters, inputs) = (weights.dims[0], weights.dims[1]);
+    let group = usize::try_from(node.int("group", 1)).unwrap_or(0);
+    let (kind, seen) = match group {
+        1 => (ConvolutionKind::Dense, channels),
+        _ if group == channels && inputs == 1 => (ConvolutionKind::Depthwise, 1),
+        _ => {
+            return Err(format!(
+                "{group} groups of {channels} channels: only 1, or one a channel"
+            ));
+        }
+    };
+    if inputs != seen || filters % group != 0 {
+        return Err(format!(
+            "weights of shape {:?} for {channels} channels",
+            weights.dims
+        ));
+    }
+    Ok(kind)
+}
+
+/// A matrix `[in, out]` (`[out, in]` if `transposed`), whose inputs run over an activation's axes in `order`, as
+/// `[out, row, column, in]`.
+fn in_tensor_order(
+    matrix: &[f32],
+    transposed: bool,
+    outputs: usize,
+    activation: &Activation,
+    order: &[Axis],
+) -> Array4<f32> {
+    let Shape {
+        height,
+        width,
+        channels,
+    } = activation.shape;
+    let inputs = activation.shape.elements();
+    let stride = |axis: Axis| {
+        let inner = order
+            .iter()
+            .position(|other| *other == axis)
+            .map(|place| &order[place + 1..]);
+        inner.map_or(0, |inner| {
+            inner
+                .iter()
+                .map(|axis| activation.size(*axis))
+                .product::<usize>()
+        })
+    };
+    let [row, column, channel] = [Axis::Row, Axis::Column, Axis::Channel].map(stride);
+    Array4::from_shape_fn([outputs, height, width, channels], |(output, y, x, c)| {
+        let input = y * row + x * column + c * channel;
+        matrix[if transposed {
+            output * inputs + input
+        } else {
+            input * outputs + output
+        }]
+    })
 }
 
 /// Outputs of a matrix `[in, out]` (`[out, in]` with `transB`).

@@ -1,8 +1,9 @@
 //! Operators that move elements: most change only the layout in which later operators see a tensor.
 
-use super::fold::{self, Bounds};
+use super::fold::Bounds;
 use super::{Activation, Axis, Constant, FloatOp, Importer, Node, Padding, Rc, Shape, Value, View};
 use crate::model::onnx::graph::axis_index;
+use crate::model::onnx::sizes;
 use crate::model::onnx::value::IMAGE;
 
 impl<'m> Importer<'m> {
@@ -45,14 +46,14 @@ impl<'m> Importer<'m> {
         let activation = self.whole(node, 0)?;
         let sizes = activation.sizes();
         let target = match node.proto.op_type.as_str() {
-            "Flatten" => fold::flattened(&sizes, node.int("axis", 1))?,
+            "Flatten" => sizes::flattened(&sizes, node.int("axis", 1))?,
             "Reshape" => {
-                let target = fold::reshape_target(node, constants)?;
-                fold::reshaped(&sizes, &target, node.int("allowzero", 0) != 0)?
+                let target = sizes::reshape_target(node, constants)?;
+                sizes::reshaped(&sizes, &target, node.int("allowzero", 0) != 0)?
             }
             operator => {
-                let axes = fold::axes(node, constants)?;
-                fold::squeezed(operator == "Squeeze", &sizes, axes.as_deref())?
+                let axes = sizes::axes(node, constants)?;
+                sizes::squeezed(operator == "Squeeze", &sizes, axes.as_deref())?
             }
         };
         // A Flatten is left to the weights behind it.
@@ -149,7 +150,7 @@ impl<'m> Importer<'m> {
     /// Transpose: a matter of layout.
     pub(super) fn transpose(&mut self, node: &Node<'m>) -> Result<Value, String> {
         let activation = self.whole(node, 0)?;
-        let order = fold::permutation(node, activation.dims.len())?;
+        let order = sizes::permutation(node, activation.dims.len())?;
         let dims = order
             .iter()
             .map(|axis| activation.dims[*axis].clone())

@@ -109,8 +109,7 @@ impl Builder {
     fn convolution(
         &mut self,
         name: &str,
-        kind: ConvolutionKind,
-        window: Window,
+        (kind, window): (ConvolutionKind, Window),
         input: usize,
         shape: [usize; 3],
         (scale, zero_point): (f32, i32),
@@ -170,8 +169,7 @@ pub(super) fn all_layers() -> IntegerNetwork {
     let mut b = Builder::new("all", Rounding::Double, [6, 7, 3], 0.05, 128);
     let conv = b.convolution(
         "conv",
-        Dense,
-        window(3, 1, 1),
+        (Dense, window(3, 1, 1)),
         0,
         [6, 7, 9],
         (0.04, 20),
@@ -179,8 +177,7 @@ pub(super) fn all_layers() -> IntegerNetwork {
     );
     let depthwise = b.convolution(
         "depthwise",
-        Depthwise,
-        window(3, 2, 1),
+        (Depthwise, window(3, 2, 1)),
         conv,
         [3, 4, 9],
         (0.03, 7),
@@ -188,8 +185,7 @@ pub(super) fn all_layers() -> IntegerNetwork {
     );
     let point = b.convolution(
         "point",
-        Dense,
-        window(1, 1, 0),
+        (Dense, window(1, 1, 0)),
         depthwise,
         [3, 4, 9],
         (0.02, 130),
@@ -225,8 +221,7 @@ pub(super) fn all_layers() -> IntegerNetwork {
     let window = window(1, 1, 0);
     let connected = b.convolution(
         "connected",
-        FullyConnected,
-        window,
+        (FullyConnected, window),
         flat,
         [1, 1, 12],
         (0.5, 0),
@@ -262,8 +257,7 @@ pub(super) fn classifier() -> IntegerNetwork {
     let mut b = Builder::new("classifier", Rounding::Single, [4, 5, 2], 1.0, 0);
     let conv = b.convolution(
         "conv",
-        ConvolutionKind::Dense,
-        window(2, 1, 0),
+        (ConvolutionKind::Dense, window(2, 1, 0)),
         0,
         [3, 4, 3],
         (2.0, 100),
@@ -277,8 +271,7 @@ pub(super) fn classifier() -> IntegerNetwork {
     let kind = ConvolutionKind::FullyConnected;
     b.convolution(
         "connected",
-        kind,
-        whole,
+        (kind, whole),
         conv,
         [1, 1, 10],
         (3.0, 128),
