@@ -25,7 +25,7 @@
 
 use crate::{
     builder::{Module, Net},
-    memory::{Memory, MemoryPorts},
+    memory::{ByteMemory, Memory, MemoryPorts},
 };
 use bitweft_isa::{
     QUAD,
@@ -71,24 +71,85 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
     let host_address = module.input("host_address", bits);
     let reads = read_addresses(&module, columns, &host_address);
     let lanes = writes(&module, columns, &host_address);
-    let memory = byte_memory(architecture);
-    let mut bytes = Vec::with_capacity(QUAD * columns);
+    let mut words = Vec::with_capacity(QUAD * columns);
     for (column, read_address) in reads.iter().enumerate() {
-        for (byte, lane) in lanes.iter().enumerate() {
-            let ports = MemoryPorts {
-                write_enable: &lane.enable,
-                write_address: &lane.address,
-                write_data: &lane.data[column],
+        if architecture.drain_ways == 1 {
+            words.push(shared_bank(
+                &module,
+                architecture,
+                column,
+                &lanes,
                 read_address,
-            };
-            bytes.push(memory.instance(&module, &format!("bank_{column}_{byte}"), &ports));
+            ));
+        } else {
+            words.extend(split_bank(
+                &module,
+                architecture,
+                column,
+                &lanes,
+                read_address,
+            ));
         }
     }
-    let bytes: Vec<&Net> = bytes.iter().collect();
-    module.output("read_data", &module.concat(&bytes));
+    let words: Vec<&Net> = words.iter().collect();
+    module.output("read_data", &module.concat(&words));
     module
 }
 
+/// A bank whose byte lanes have addresses of their own.
+fn split_bank(
+    module: &Module,
+    architecture: &Architecture,
+    column: usize,
+    lanes: &[LaneWrite],
+    read_address: &Net,
+) -> Vec<Net> {
+    let memory = byte_memory(architecture);
+    let bank = |(byte, lane): (usize, &LaneWrite)| {
+        let ports = MemoryPorts {
+            write_enable: &lane.enable,
+            write_address: &lane.address,
+            write_data: &lane.data[column],
+            read_address,
+        };
+        memory.instance(module, &format!("bank_{column}_{byte}"), &ports)
+    };
+    lanes.iter().enumerate().map(bank).collect()
+}
+
+/// A bank with one address for all byte lanes: with one drain way a cycle writes one word, and the lanes that do not
+/// write have address 0.
+fn shared_bank(
+    module: &Module,
+    architecture: &Architecture,
+    column: usize,
+    lanes: &[LaneWrite],
+    read_address: &Net,
+) -> Net {
+    let memory = ByteMemory {
+        bytes: QUAD,
+        depth: architecture.activation_words,
+    };
+    let side_by_side = |nets: Vec<&Net>| module.concat(&nets);
+    let address = module.any(&lanes.iter().map(|lane| &lane.address).collect::<Vec<_>>());
+    let outputs = module.instance(
+        &format!("bank_{column}"),
+        &memory.build(),
+        &[
+            (
+                "write_enable",
+                &side_by_side(lanes.iter().map(|lane| &lane.enable).collect()),
+            ),
+            ("write_address", &address),
+            (
+                "write_data",
+                &side_by_side(lanes.iter().map(|lane| &lane.data[column]).collect()),
+            ),
+            ("read_address", read_address),
+        ],
+    );
+    outputs.get("read_data").clone()
+}
 /// Every bank's read address, registered.
 fn read_addresses(module: &Module, columns: usize, host_address: &Net) -> Vec<Net> {
     let bits = host_address.width();

@@ -196,3 +196,52 @@ mod tests {
         );
     }
 }
+
+/// A memory of words whose bytes have write enables of their own and one address: one block RAM holds parts of
+/// several bytes, which byte-wide memories would waste.
+///
+/// Ports as [`Memory`] in block RAM of latency 2, but for `write_enable` [bytes]. Its output register is in the fabric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteMemory {
+    /// Bytes of a word.
+    pub bytes: usize,
+    /// Words; at least 2, any number.
+    pub depth: usize,
+}
+
+impl ByteMemory {
+    /// The memory as a module.
+    #[must_use]
+    pub fn build(&self) -> Module {
+        let (bytes, depth) = (self.bytes, self.depth);
+        let module = Module::new(format!("memory_bytes_{bytes}x{depth}"));
+        let bits = depth.next_power_of_two().trailing_zeros() as usize;
+        module.input("write_enable", bytes);
+        module.input("write_address", bits);
+        module.input("write_data", 8 * bytes);
+        module.input("read_address", bits);
+        module.clock();
+        let read = module.driven_wire("read", 8 * bytes);
+        let writes: Vec<String> = (0..bytes)
+            .map(|byte| {
+                let (high, low) = (8 * byte + 7, 8 * byte);
+                format!("    if (write_enable[{byte}]) words[write_address][{high}:{low}] <= write_data[{high}:{low}];")
+            })
+            .collect();
+        let top = 8 * bytes - 1;
+        module.raw(&format!(
+            "(* no_rw_check, ram_style = \"block\" *) reg [{top}:0] words [0:{}];
+reg [{top}:0] read_0, read_1;
+assign read = read_1;
+always @(posedge clock) begin
+{}
+    read_0 <= words[read_address];
+    read_1 <= read_0;
+end",
+            depth - 1,
+            writes.join("\n")
+        ));
+        module.output("read_data", &read);
+        module
+    }
+}
