@@ -103,7 +103,7 @@ fn accumulate(module: &Module, architecture: &Architecture, horner: &Net) -> Net
             read_address: &read_address,
         },
     );
-    let kept = module.gate(&held, &keep);
-    module.drive(&sum, &module.add(&kept, &module.sign_extend(horner, bits)));
+    let horner = module.sign_extend(horner, bits);
+    module.drive(&sum, &module.add_gated(&horner, &held, &keep));
     held
 }

@@ -4,6 +4,7 @@
 use super::{Module, Net, Source};
 
 const ADD_COMPLEMENT: &str = include_str!("../../vendor/add_complement.v");
+const ADD_GATED: &str = include_str!("../../vendor/add_gated.v");
 
 impl Module {
     /// A constant. Wider ones than 64 bits: [`Module::concat`].
@@ -202,18 +203,26 @@ impl Module {
     /// `a + (b ^ complement)`, every bit of b complemented if `complement` (1 bit): `a + b` or `a - b - 1`, modulo
     /// 2^width. No dearer than an adder (`vendor/add_complement.v`).
     pub fn add_complement(&self, a: &Net, b: &Net, complement: &Net) -> Net {
-        self.same_width("add_complement", a, b);
-        self.one_bit("add_complement", complement);
-        let (a_text, b_text) = (self.text(a), self.text(b));
-        let complement = self.text(complement);
-        let name = self.automatic_name("add_complement");
-        let sum = self.wire(&format!("{name}_sum"), a.width);
-        self.mark_driven(&sum);
+        self.vendor("add_complement", ADD_COMPLEMENT);
+        self.adder_cell("add_complement", a, b, ("complement", complement))
+    }
+
+    /// `a + (gate ? b : 0)` modulo 2^width; `gate` has 1 bit. No dearer than an adder on ECP5 (`vendor/add_gated.v`).
+    pub fn add_gated(&self, a: &Net, b: &Net, gate: &Net) -> Net {
+        self.vendor("add_gated", ADD_GATED);
+        self.adder_cell("add_gated", a, b, ("gate", gate))
+    }
+
+    fn adder_cell(&self, module: &str, a: &Net, b: &Net, (port, control): (&str, &Net)) -> Net {
+        self.same_width(module, a, b);
+        self.one_bit(module, control);
+        let (a_text, b_text, control) = (self.text(a), self.text(b), self.text(control));
+        let name = self.automatic_name(module);
+        let sum = self.driven_wire(&format!("{name}_sum"), a.width);
         let width = a.width;
         self.raw(&format!(
-            "add_complement #(.WIDTH({width})) {name} (.a({a_text}), .b({b_text}), .complement({complement}), .sum({sum}));"
+            "{module} #(.WIDTH({width})) {name} (.a({a_text}), .b({b_text}), .{port}({control}), .sum({sum}));"
         ));
-        self.vendor("add_complement", ADD_COMPLEMENT);
         sum
     }
 

@@ -167,7 +167,7 @@ fn sabotage_is_noticed() {
     for (from, to) in [
         (".complement(plane_signs)", ".complement(1'h0)"),
         (".complement(horner_sign)", ".complement(1'h0)"),
-        ("{30{accumulator_keep}}", "{30{1'h1}}"),
+        (".gate(accumulator_keep)", ".gate(1'h1)"),
         (
             "row_3_plane_bank <= row_2_plane_bank;",
             "row_3_plane_bank <= row_1_plane_bank;",
