@@ -14,8 +14,8 @@
 //! | `x_clear` | 1 | t | subtract 0, not the row's X |
 //! | `row` | log2 `rows_per_way` | t | row in the way |
 //! | `bias` | 34 | t + [`POST_BIAS`] | |
-//! | `halve` | 1 | t + [`POST_HALVE`] | v is half of the biased difference |
-//! | `mantissa`, `left`, `right` | 31, 4, 6 | t + [`POST_SCALE`] | |
+//! | `halve`, `left` | 1, 4 | t + [`POST_HALVE`] | halve: v is half of the biased difference |
+//! | `mantissa`, `right` | 31, 6 | t + [`POST_SCALE`] | |
 //! | `rounding_double`, `out_zero`, `clamp_low`, `clamp_high` | 1, 8, 8, 8 | steady | |
 //! | `scaled`, `scaled_round` | 32, 1, out | t + [`POST_SCALED_LATENCY`] | way 0 only: y = scaled + scaled_round |
 //! | `output_byte` | 8, out | t + [`POST_LATENCY`] | |
@@ -27,7 +27,7 @@
 //! drain_data   X H X
 //! row          X r X
 //! bias                 X b X
-//! halve                    X h X
+//! halve, left              X h X
 //! mantissa                     X m X
 //! scaled                                 X y X        t + 10
 //! output_byte                                    X y X   t + 12
@@ -78,7 +78,6 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
     let biased = m.registered("biased", &biased);
     let halve = m.input("halve", 1);
     let v = m.mux(&halve, &m.slice(&biased, 1, 32), &m.truncate(&biased, 32));
-    let v = m.registered("v", &v);
     m.unused(&m.sign(&biased));
 
     let names = [

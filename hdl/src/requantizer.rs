@@ -6,8 +6,8 @@
 //!
 //! | port | bits | |
 //! |---|--:|---|
-//! | `value` | 32 | v, two's complement; v << left must fit 32 bits |
-//! | `mantissa`, `left`, `right` | 31, 4, 6 | of the record, in the cycle of `value`; right 0 to 32 |
+//! | `value`, `left` | 32, 4 | v, two's complement; v << left must fit 32 bits |
+//! | `mantissa`, `right` | 31, 6 | of the record, in the cycle after `value`; right 0 to 32 |
 //! | `rounding_double`, `out_zero`, `clamp_low`, `clamp_high` | 1, 8, 8, 8 | steady while values are under way; low <= high |
 //! | `scaled`, `scaled_round` | 32, 1 | y = scaled + scaled_round (the adder is the reader's), [`SCALED_LATENCY`] later |
 //! | `output_byte` | 8 | [`REQUANTIZER_LATENCY`] later |
@@ -15,10 +15,11 @@
 //! Throughput one value a cycle; no reset (no control).
 //!
 //! ```text
-//! clock         _/~\_/~\_/~\_ ... _/~\_/~\_/~\_
-//! value, left.. X a X b X
-//! scaled                          X a X b X          6 cycles
-//! output_byte                             X a X b X  8 cycles
+//! clock            _/~\_/~\_/~\_ ... _/~\_/~\_/~\_
+//! value, left      X a X b X
+//! mantissa, right      X a X b X
+//! scaled                             X a X b X          7 cycles
+//! output_byte                                X a X b X  9 cycles
 //! ```
 //!
 //! How p's rounding costs no adder of its own: subtracting 1 from p where `double and p < 0` may be done
@@ -48,12 +49,15 @@ pub fn requantizer() -> Module {
     let right = m.input("right", 6);
     let double = m.input("rounding_double", 1);
 
-    let shifted = m.named("shifted", &shift_left(m, &value, &left));
-    let negative = m.all(&[&double, &m.sign(&value), &m.reduce_or(&right)]);
+    let coarse = shift_left(m, &value, &left, &[3, 2]);
+    let coarse = m.registered("shifted_coarse", &coarse);
+    let left = m.registered("left_fine", &m.truncate(&left, 2));
+    let shifted = m.named("shifted", &shift_left(m, &coarse, &left, &[1, 0]));
+    let negative = m.all(&[&double, &m.sign(&coarse), &m.reduce_or(&right)]);
     let negative = m.delayed("negative", &negative, MULTIPLIER_LATENCY);
     let product = product(m, &shifted, &mantissa, &double, &negative);
 
-    // `product` belongs to the value of 4 cycles ago.
+    // `product` belongs to the mantissa of 4 cycles ago.
     let right = m.delayed("right", &right, MULTIPLIER_LATENCY + 2);
     let (scaled, round) = shift_right(m, &product, &right);
     m.output("scaled", &scaled);
@@ -62,9 +66,9 @@ pub fn requantizer() -> Module {
     module
 }
 
-/// `value << by`, modulo 2^width.
-fn shift_left(m: &Module, value: &Net, by: &Net) -> Net {
-    (0..by.width()).fold(value.clone(), |value, bit| {
+/// `value` shifted left by the given bits of `by`, modulo 2^width.
+fn shift_left(m: &Module, value: &Net, by: &Net, bits: &[usize]) -> Net {
+    bits.iter().fold(value.clone(), |value, &bit| {
         m.mux(&m.bit(by, bit), &m.shift_left(&value, 1 << bit), &value)
     })
 }
@@ -157,5 +161,5 @@ fn multiplier(m: &Module, name: &str, a: &Net, b: &Net, signed: bool) -> Net {
     product
 }
 
-const _: () = assert!(SCALED_LATENCY == MULTIPLIER_LATENCY + 4);
+const _: () = assert!(SCALED_LATENCY == 1 + MULTIPLIER_LATENCY + 4);
 const _: () = assert!(REQUANTIZER_LATENCY == SCALED_LATENCY + 2);

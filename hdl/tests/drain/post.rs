@@ -107,7 +107,7 @@ fn check(a: &Architecture, way: usize, seed: u64) {
         bench.set("halve", i64::from(back(POST_HALVE).halve));
         let record = back(POST_SCALE).record;
         bench.set("mantissa", i64::from(record.mantissa));
-        bench.set("left", i64::from(record.left));
+        bench.set("left", i64::from(back(POST_HALVE).record.left));
         bench.set("right", i64::from(record.right));
         bench.eval();
         if let (Some(v), 0) = (back(POST_SCALED_LATENCY).v, way) {

@@ -39,23 +39,24 @@ pub const SLOT_TO_VALUE: usize = GRANT_LATENCY + DRAIN_LATENCY;
 /// From a value at a post to the cycle in which the post takes the bias.
 pub const POST_BIAS: usize = 2;
 
-/// From a value at a post to the cycle in which the post takes the choice of halving.
+/// From a value at a post to its requantizer's `value`: the cycle in which the post takes the choice of halving and the left
+/// shift.
 pub const POST_HALVE: usize = 3;
 
-/// From a value at a post to its requantizer's `value`, where the rest of the record is taken.
-pub const POST_SCALE: usize = 4;
+/// From a value at a post to the cycle in which the post takes mantissa and right shift.
+pub const POST_SCALE: usize = POST_HALVE + 1;
 
 /// From a requantizer's `value` to the scaled value before zero point and clamp.
-pub const SCALED_LATENCY: usize = 6;
+pub const SCALED_LATENCY: usize = 7;
 
 /// From a requantizer's `value` to its byte.
 pub const REQUANTIZER_LATENCY: usize = SCALED_LATENCY + 2;
 
 /// From a value at a post to its byte.
-pub const POST_LATENCY: usize = POST_SCALE + REQUANTIZER_LATENCY;
+pub const POST_LATENCY: usize = POST_HALVE + REQUANTIZER_LATENCY;
 
 /// From a value at a post to its scaled value.
-pub const POST_SCALED_LATENCY: usize = POST_SCALE + SCALED_LATENCY;
+pub const POST_SCALED_LATENCY: usize = POST_HALVE + SCALED_LATENCY;
 
 /// From the start of a slot to the write of its first byte.
 pub const SLOT_TO_WRITE: usize = SLOT_TO_VALUE + POST_LATENCY + 1;
