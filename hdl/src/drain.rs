@@ -41,7 +41,7 @@ use bitweft_isa::{
     architecture::{Architecture, Storage},
     descriptor::Opcode,
     record,
-    timing::{SLOT_CYCLES_MIN, SLOT_TO_BLOCK_DRAINED},
+    timing::{ADD_START, DRAIN_START, SLOT_CYCLES_MIN, SLOT_TO_BLOCK_DRAINED},
 };
 
 /// Cycles from a record's address to the record.
@@ -97,17 +97,28 @@ pub fn drain(architecture: &Architecture) -> Module {
     let module = Module::new("drain");
     let m = &module;
     let opcode = m.field("opcode");
-    let is = |code: Opcode| m.equals(&opcode, code as u64);
+    let is = |name: &str, code: Opcode| m.registered(name, &m.equals(&opcode, code as u64));
     let kind = Kind {
-        convolution: m.named("convolution", &is(Opcode::Convolution)),
-        maximum: m.named("maximum", &is(Opcode::MaxPool)),
-        add: m.named("addition", &is(Opcode::Add)),
+        convolution: is("convolution", Opcode::Convolution),
+        maximum: is("maximum", Opcode::MaxPool),
+        add: is("addition", Opcode::Add),
     };
-    let start = m.input("start", 1);
+    // The kind is known a cycle after the descriptor.
+    let begin = m.input("start", 1);
+    let start = m.registered_reset("started", &begin);
+    let read = m.wire("read", 1);
+    let available = available(m, architecture, &begin, &read);
     let advance = m.wire("advance", 1);
     let group_last = m.wire("group_last", 1);
     let record = records(m, architecture, &start, &advance, &group_last);
-    let slot = slots(m, architecture, &kind, &start, &record, &group_last);
+    let inputs = SlotInputs {
+        start: &start,
+        record: &record,
+        group_last: &group_last,
+        available: &available,
+        read: &read,
+    };
+    let slot = slots(m, architecture, &kind, &inputs);
     m.drive(&advance, &slot.advance);
     m.drive(&group_last, &group(m, &kind, &start, &advance));
     let zero_point = m.mux(&kind.maximum, &m.literal(0, 8), &m.field("out_zero"));
@@ -162,15 +173,21 @@ fn group(m: &Module, kind: &Kind, start: &Net, advance: &Net) -> Net {
     last
 }
 
+/// What decides about slots.
+struct SlotInputs<'a> {
+    start: &'a Net,
+    record: &'a Net,
+    /// The record is the last one before `record_base` comes again.
+    group_last: &'a Net,
+    /// A position can be read.
+    available: &'a Net,
+    /// To be driven: one was, in the cycle before.
+    read: &'a Net,
+}
+
 /// Starts a convolution's slots, and takes those of the other units.
-fn slots(
-    m: &Module,
-    architecture: &Architecture,
-    kind: &Kind,
-    start: &Net,
-    record: &Net,
-    group_last: &Net,
-) -> Slot {
+fn slots(m: &Module, architecture: &Architecture, kind: &Kind, inputs: &SlotInputs<'_>) -> Slot {
+    let start = inputs.start;
     let pool = m.input("pool_slot", 1);
     let add = m.input("add_slot", 1);
     let own = m.wire("own_slot", 1);
@@ -179,17 +196,18 @@ fn slots(
 
     let at_x = m.register("at_x", 1);
     let takes_record = m.named("takes_record", &m.and(&began, &m.not(&at_x)));
-    let block_end = m.named("block_end", &m.and(&takes_record, group_last));
+    let block_end = m.named("block_end", &m.and(&takes_record, inputs.group_last));
     m.output("block_drained", &block_end);
     let x_follows = m.mux(start, &kind.convolution, &block_end);
     m.clocked_enable_reset(&at_x, &x_follows, &m.or(start, &began), 0);
     let (active, end) = blocks(m, kind, start, &block_end);
 
-    let needs_read = m.or(&at_x, &m.not(&m.bit(record, record::ZERO_BIT)));
+    let needs_read = m.or(&at_x, &m.not(&m.bit(inputs.record, record::ZERO_BIT)));
     let may_start = m.and(&active, &spaced(m, architecture, &slot_start));
-    let read = m.registered_reset("read", &m.and(&own, &needs_read));
-    let available = available(m, architecture, start, &read);
-    let request = m.named("request", &m.all(&[&may_start, &needs_read, &available]));
+    let read = m.registered_reset("read_before", &m.and(&own, &needs_read));
+    m.drive(inputs.read, &read);
+    let request = m.all(&[&may_start, &needs_read, inputs.available]);
+    let request = m.named("request", &request);
     m.output("drain_request", &request);
     let granted = m.and(&request, &m.input("drain_grant", 1));
     let unread = m.and(&may_start, &m.not(&needs_read));
@@ -268,5 +286,7 @@ fn position(m: &Module, architecture: &Architecture, start: &Net, read: &Net, bl
     m.output("drain_half", &half);
 }
 
-const _: () = assert!(SLOT_TO_BLOCK_DRAINED == 1);
+const _: () = assert!(DRAIN_START == 2 && SLOT_TO_BLOCK_DRAINED == 1);
+// The first record of an Add is there when its first slot's register takes it.
+const _: () = assert!(DRAIN_START + RECORD_LATENCY < ADD_START + RECORD_CHANGES);
 const _: () = assert!(RECORD_CHANGES <= SLOT_CYCLES_MIN);

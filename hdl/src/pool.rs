@@ -54,7 +54,7 @@ pub fn pool(architecture: &Architecture) -> Module {
     let opcode = m.field("opcode");
     let maximum = m.equals(&opcode, Opcode::MaxPool as u64);
     let maximum = m.registered("maximum", &maximum);
-    let two_passes = m.field("two_passes");
+    let two_passes = m.registered("two_passes_held", &m.field("two_passes"));
     let x_bus = m.input("x_bus", 8 * QUAD * architecture.columns);
     let valid = m.input("pool_valid", 1);
     let pass = m.input("pool_pass", 1);

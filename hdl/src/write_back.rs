@@ -84,10 +84,8 @@ fn place(m: &Module, bits: usize) -> Place {
     let slot = m.input("write_slot", 1);
     let skip = m.input("write_skip", 1);
     let opcode = m.field("opcode");
-    let convolution = m.named(
-        "convolution",
-        &m.equals(&opcode, Opcode::Convolution as u64),
-    );
+    let convolution = m.equals(&opcode, Opcode::Convolution as u64);
+    let convolution = m.registered("convolution", &convolution);
     let add = m.equals(&opcode, Opcode::Add as u64);
     let writes = m.named("writes", &m.and(&slot, &m.not(&skip)));
     let opens = m.named("opens", &m.all(&[&slot, &skip, &convolution]));
@@ -103,9 +101,8 @@ fn place(m: &Module, bits: usize) -> Place {
     let lane = m.register("slot_lane", 2);
     let lane_next = m.mux(&opens, &m.literal(0, 2), &m.increment(&lane));
     let counts = m.and(&convolution, &m.or(&opens, &writes));
-    let lane_restart = m.and(&start, &m.not(&convolution));
-    let lane_next = m.mux(&lane_restart, &m.literal(0, 2), &lane_next);
-    m.clocked_enable(&lane, &lane_next, &m.or(&lane_restart, &counts));
+    let lane_next = m.mux(&start, &m.literal(0, 2), &lane_next);
+    m.clocked_enable(&lane, &lane_next, &m.or(&start, &counts));
     let word_end = m.or(&m.not(&convolution), &m.reduce_and(&lane));
     let following = m.mux(&opens, &next_base, &m.increment(&address));
     m.clocked_enable(

@@ -25,7 +25,7 @@ use crate::ROWS;
 pub const SLOT_CYCLES_MIN: usize = 4;
 
 /// From `start` to the first cycle in which a convolution's first slot could start.
-pub const DRAIN_START: usize = 1;
+pub const DRAIN_START: usize = 2;
 
 /// From `position_finalized` to the first cycle in which the position's slot can start.
 pub const FINALIZED_TO_SLOT: usize = 1;
