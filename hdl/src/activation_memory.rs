@@ -1,4 +1,4 @@
-//! Activation memory: `columns` banks of four byte-wide memories, with the choice among readers and writers.
+//! Activation memory: `columns` banks of four byte lanes, with the choice among readers and writers.
 //!
 //! # Contract
 //! Addresses have [`address_bits`] bits. Every cycle, every bank reads one word: all banks at `host_address` with
@@ -8,8 +8,9 @@
 //!
 //! `host_write_enable` writes `host_write_data`, a word for every bank, at `host_address`. Each of [`WRITERS`] has, for
 //! byte lane i of 4, `_write_enable[i]` and its own address (`_write_address`), the same for all banks, and the
-//! banks' bytes in `_write_data`, laid out as words. At most one of the writers writes in a cycle; what the others hold on
-//! address and data does not matter. An address presented [`WRITE_TO_READ`] cycles after
+//! banks' bytes in `_write_data`, laid out as words. With one drain way the lanes that are enabled in a cycle must have the same
+//! address (a bank is then one memory with byte enables, which takes fewer block RAMs). At most one of the writers writes in a
+//! cycle; what the others, and lanes not enabled, hold on address and data does not matter. An address presented [`WRITE_TO_READ`] cycles after
 //! the enable, or later, reads the new byte; one presented in the very cycle of the enable an undefined byte.
 //! Words beyond `activation_words` do not exist: what they read is undefined.
 //!
@@ -150,6 +151,7 @@ fn shared_bank(
     );
     outputs.get("read_data").clone()
 }
+
 /// Every bank's read address, registered.
 fn read_addresses(module: &Module, columns: usize, host_address: &Net) -> Vec<Net> {
     let bits = host_address.width();

@@ -2,16 +2,17 @@
 
 use crate::support::{Random, Unit, architecture};
 use bitweft_hdl::activation_memory::{WRITE_TO_READ, WRITERS, activation_memory, address_bits};
-use bitweft_isa::timing::ACTIVATION_READ_LATENCY;
+use bitweft_isa::{architecture::Architecture, timing::ACTIVATION_READ_LATENCY};
 use std::collections::VecDeque;
 
 /// Random writers and readers; reads that the contract leaves undefined are not compared.
-fn random_traffic(columns: usize, seed: u64) {
-    println!("columns {columns}, seed {seed}");
+fn random_traffic(columns: usize, drain_ways: usize, seed: u64) {
+    println!("columns {columns}, drain ways {drain_ways}, seed {seed}");
     let architecture = architecture(columns, 2);
     let depth = 40;
-    let architecture = bitweft_isa::architecture::Architecture {
+    let architecture = Architecture {
         activation_words: depth,
+        drain_ways,
         ..architecture
     };
     let bits = address_bits(&architecture);
@@ -36,7 +37,7 @@ fn random_traffic(columns: usize, seed: u64) {
             .map(|at| Some(memory[reads[at / 4]][at]))
             .collect();
         let data = random.bytes(4 * columns);
-        for (lane, row) in drive_write(&mut unit, &mut random, &data, depth, bits, host_row) {
+        for (lane, row) in drive_write(&mut unit, &mut random, &data, &architecture, host_row) {
             for (column, read) in reads.iter().enumerate() {
                 let at = 4 * column + lane;
                 memory[row][at] = data[at];
@@ -101,10 +102,10 @@ fn drive_write(
     unit: &mut Unit,
     random: &mut Random,
     data: &[u8],
-    depth: usize,
-    bits: usize,
+    architecture: &Architecture,
     host_row: usize,
 ) -> Vec<(usize, usize)> {
+    let (bits, depth) = (address_bits(architecture), architecture.activation_words);
     let choice = random.between(0, WRITERS.len() + 1);
     unit.set("host_write_enable", u64::from(choice == WRITERS.len()));
     unit.set_bytes("host_write_data", data);
@@ -113,12 +114,17 @@ fn drive_write(
         written.extend((0..4).map(|lane| (lane, host_row)));
     }
     for (index, writer) in WRITERS.iter().enumerate() {
-        let rows: Vec<usize> = (0..4).map(|_| random.between(0, depth - 1)).collect();
+        let mut rows: Vec<usize> = (0..4).map(|_| random.between(0, depth - 1)).collect();
         let enables = if choice == index {
             random.next() & 15
         } else {
             0
         };
+        if architecture.drain_ways == 1 {
+            let row = random.between(0, depth - 1);
+            let enabled = (0..4).filter(|lane| enables >> lane & 1 == 1);
+            enabled.for_each(|lane| rows[lane] = row);
+        }
         let packed = rows
             .iter()
             .rev()
@@ -139,7 +145,7 @@ fn drive_write(
 
 #[test]
 fn reads_see_the_last_write() {
-    for (columns, seed) in [(1, 1), (3, 2), (8, 3)] {
-        random_traffic(columns, seed);
+    for (columns, drain_ways, seed) in [(1, 1, 1), (3, 2, 2), (3, 1, 3), (8, 2, 4)] {
+        random_traffic(columns, drain_ways, seed);
     }
 }
