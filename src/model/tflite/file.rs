@@ -88,6 +88,8 @@ pub(super) struct FileOperator {
 /// A whole file.
 #[derive(Debug)]
 pub(super) struct File<'a> {
+    /// Size of the file.
+    pub(super) bytes: usize,
     pub(super) tensors: Vec<FileTensor<'a>>,
     pub(super) operators: Vec<FileOperator>,
     pub(super) input: usize,
@@ -131,6 +133,7 @@ impl<'a> File<'a> {
         let output = only_tensor("outputs", graph.outputs()?, count)?;
         let metadata = read_metadata(&model, &buffers)?;
         Ok(Self {
+            bytes: bytes.len(),
             tensors,
             operators,
             input,

@@ -6,10 +6,10 @@ use ndarray::{Array1, Array4, Axis};
 
 use super::error::TfliteError;
 use super::file::{File, FileTensor};
-use super::geometry::{ELEMENTS_MAX, arrange, image_shape, weight_scales};
+use super::geometry::{Budget, arrange, image_shape, weight_scales};
 use super::operators::{Activation, element, element_name};
 use super::plan::{Step, StepOp};
-use super::refusal::{Taken, invalid, layer_name, settle, unsupported};
+use super::refusal::{Taken, accept, invalid, layer_name, settle, unsupported};
 use crate::model::float::{
     Clamp, ConvolutionKind, FloatLayer, FloatNetwork, FloatOp, FloatTensor, InputTransform,
     Padding, Shape, TensorId, Window,
@@ -30,8 +30,7 @@ struct Lowering<'f, 'a> {
     names: HashSet<String>,
     /// How often each tensor is read; the network's output counts as read.
     reads: HashMap<usize, usize>,
-    /// Weights decoded so far.
-    weights: usize,
+    budget: Budget,
 }
 
 /// Makes the network, or adds to the report what stands against it.
@@ -50,15 +49,13 @@ pub(super) fn lower(
         drafts: Vec::new(),
         names: HashSet::new(),
         reads,
-        weights: 0,
+        budget: Budget::of(file),
     };
     for step in steps {
         let taken = lowering.step(step);
         settle(file, &file.operators[step.operator], taken, report)?;
     }
-    if !report.is_empty() {
-        return Err(std::mem::take(report).into());
-    }
+    accept(report)?;
     finish(file, lowering.drafts, name)
 }
 
@@ -192,10 +189,7 @@ impl Lowering<'_, '_> {
             return invalid("not a convolution");
         };
         let elements: usize = weights_shape.iter().product();
-        self.weights += elements;
-        if self.weights > ELEMENTS_MAX {
-            return invalid(format!("more than {ELEMENTS_MAX} weights in all"));
-        }
+        self.budget.take(elements)?;
         let weights = arrange(
             self.weights(weights, kind, weights_shape)?,
             kind,
@@ -298,6 +292,7 @@ impl Lowering<'_, '_> {
             return Ok(());
         }
         let channels = self.shape(step.output)?.channels;
+        self.budget.take(channels)?;
         let op = pointwise(vec![1.0; channels], vec![0.0; channels], activation);
         self.push(step, op);
         Ok(())
@@ -312,6 +307,7 @@ impl Lowering<'_, '_> {
         activation: Activation,
     ) -> Taken<()> {
         let channels = self.shape(step.output)?.channels;
+        self.budget.take(channels)?;
         let values = self.channel_values(constant, channels)?;
         if let Some(draft) = self.producer(step.inputs[0])
             && let FloatOp::Convolution {

@@ -2,11 +2,11 @@
 
 use ndarray::Array4;
 
-use super::file::FileTensor;
+use super::file::{File, FileTensor};
 use super::refusal::{Taken, invalid, unsupported};
 use crate::model::float::{ConvolutionKind, Padding, Shape, Window};
 
-/// Most elements of an activation, or weights of a whole network.
+/// Most elements of an activation or a weight tensor.
 pub(super) const ELEMENTS_MAX: usize = 1 << 28;
 
 /// The image that a tensor holds: batch of 1, up to three more dimensions.
@@ -169,5 +169,27 @@ pub(super) fn weight_scales(
             view.describe(),
             view.quantized_dimension
         )),
+    }
+}
+
+/// Weights and channel parameters that may still be decoded. Operators may share tensors, so that a small
+/// file can ask for far more than it holds: four times its size, and a little more, is given.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    pub(super) fn of(file: &File<'_>) -> Self {
+        Self(file.bytes.saturating_mul(4).saturating_add(1 << 20))
+    }
+
+    pub(super) fn take(&mut self, elements: usize) -> Taken<()> {
+        match self.0.checked_sub(elements) {
+            Some(left) => {
+                self.0 = left;
+                Ok(())
+            }
+            None => {
+                invalid("its operators share tensors until they are many times the file's size")
+            }
+        }
     }
 }

@@ -6,11 +6,11 @@ use ndarray::{Array1, Array4};
 
 use super::error::TfliteError;
 use super::file::{File, FileTensor};
-use super::geometry::{ELEMENTS_MAX, arrange, image_shape, weight_scales};
+use super::geometry::{Budget, arrange, image_shape, weight_scales};
 use super::operators::{Activation, element, element_name};
 use super::plan::{Step, StepOp};
 use super::record::NetworkRecord;
-use super::refusal::{Taken, invalid, layer_name, settle, unsupported};
+use super::refusal::{Taken, accept, invalid, layer_name, settle, unsupported};
 use super::scaling;
 use crate::model::float::{ConvolutionKind, Padding, Shape, Window};
 use crate::model::integer::{
@@ -34,8 +34,7 @@ struct Lowering<'f, 'a> {
     aliases: HashMap<usize, usize>,
     names: HashSet<String>,
     layers: Vec<IntegerLayer>,
-    /// Weights decoded so far.
-    weights: usize,
+    budget: Budget,
     input: usize,
     output: usize,
 }
@@ -54,7 +53,7 @@ pub(super) fn lower(
         aliases: HashMap::new(),
         names: HashSet::new(),
         layers: Vec::new(),
-        weights: 0,
+        budget: Budget::of(file),
         input: file.input,
         output: file.output,
     };
@@ -62,9 +61,7 @@ pub(super) fn lower(
         let taken = lowering.step(step);
         settle(file, &file.operators[step.operator], taken, report)?;
     }
-    if !report.is_empty() {
-        return Err(std::mem::take(report).into());
-    }
+    accept(report)?;
     let ends = (
         lowering.tensor(lowering.input),
         lowering.tensor(lowering.output),
@@ -302,12 +299,13 @@ impl Lowering<'_, '_> {
 
     /// A rescaling is a depthwise 1 x 1 convolution whose weights are all 1: the same arithmetic.
     fn rescale(
-        &self,
+        &mut self,
         step: &Step,
         multiplier: Multiplier,
         activation: Activation,
     ) -> Taken<IntegerOp> {
         let channels = self.shape(step.output)?.channels;
+        self.budget.take(channels)?;
         let to = self.quantization(step.output)?;
         let (clamp_low, clamp_high) = scaling::clamp(activation, to.scale, to.zero_point);
         Ok(IntegerOp::Convolution(Box::new(IntegerConvolution {
@@ -342,7 +340,7 @@ impl Lowering<'_, '_> {
             return invalid("not a convolution");
         };
         let source = self.view(step.inputs[0]).element;
-        let view = self.view(weights);
+        let view = &self.file.tensors[weights];
         if view.element == element::UINT8 {
             return unsupported(format!(
                 "uint8 asymmetric weights `{}` (zero point {}): only int8 weights with zero point 0 are taken; \
@@ -364,6 +362,8 @@ impl Lowering<'_, '_> {
                 return unsupported("PAD before it changes the scale or the zero point");
             }
         }
+        // First, so that there are no more filters than bytes.
+        let weights = self.weights(weights, kind, weights_shape)?;
         let weight_scale = weight_scales(view, kind, weights_shape[0])?;
         let multiplier = scaling::convolution(
             kind,
@@ -372,7 +372,6 @@ impl Lowering<'_, '_> {
             view.scale.len() > 1,
             to.scale,
         );
-        let weights = self.weights(weights, kind, weights_shape)?;
         let bias = self.bias(bias, weights_shape[0])?;
         let bits = weights
             .outer_iter()
@@ -408,10 +407,7 @@ impl Lowering<'_, '_> {
                 data.len()
             ));
         }
-        self.weights += elements;
-        if self.weights > ELEMENTS_MAX {
-            return invalid(format!("more than {ELEMENTS_MAX} weights in all"));
-        }
+        self.budget.take(elements)?;
         let values: Vec<i8> = data.iter().map(|byte| byte.cast_signed()).collect();
         arrange(values, kind, shape)
     }

@@ -93,7 +93,6 @@ pub(super) fn plan(
         steps.extend(settle(file, operator, step, report)?.flatten());
     }
     planner.refuse_unfolded_pads(&steps, report);
-    report.entries.sort_by_key(|entry| entry.index);
     Ok(steps)
 }
 

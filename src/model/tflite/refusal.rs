@@ -60,3 +60,12 @@ pub(super) fn settle<T>(
         )),
     }
 }
+
+/// The end of reading: an error with all refused operators in file order, if there are any.
+pub(super) fn accept(report: &mut UnsupportedReport) -> Result<(), TfliteError> {
+    if report.is_empty() {
+        return Ok(());
+    }
+    report.entries.sort_by_key(|entry| entry.index);
+    Err(std::mem::take(report).into())
+}

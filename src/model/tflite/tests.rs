@@ -1,5 +1,8 @@
 //! Facts about published networks, and refusals. Data tests read `$BITWEFT_DATA`.
 
+mod build;
+mod folding;
+
 use super::*;
 use crate::model::float::{ConvolutionKind, FloatLayer, FloatOp, Shape};
 use crate::model::integer::{IntegerConvolution, IntegerOp, Rounding};
@@ -350,4 +353,33 @@ fn a_padding_that_is_neither_same_nor_valid_is_a_pad_operator() {
         .collect();
     assert_eq!(names, ["PAD", "CONV_2D"]);
     assert_eq!(read_integer(&written, "sample").expect("reads"), network);
+}
+
+#[test]
+fn seeds_are_what_the_writers_write() {
+    let seeds = [
+        (
+            "tflite/sample.tflite",
+            write(&sample_network(&mut Seeds::new(1))).expect("writes"),
+        ),
+        ("tflite/float.tflite", folding::seed()),
+        (
+            "bw/sample.bw",
+            crate::model::bwfile::encode(&sample_network(&mut Seeds::new(2))).expect("encodes"),
+        ),
+    ];
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds");
+    for (name, bytes) in seeds {
+        assert!(bytes.len() < 20_000, "{name}: {}", bytes.len());
+        let path = folder.join(name);
+        if std::env::var_os("BITWEFT_WRITE_SEEDS").is_some() {
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("makes the folder");
+            std::fs::write(&path, &bytes).expect("writes");
+        }
+        let found = std::fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(
+            found == bytes,
+            "{name} is out of date: run this test with BITWEFT_WRITE_SEEDS=1"
+        );
+    }
 }

@@ -603,15 +603,15 @@ impl Writer {
             metadata_buffer: None,
             metadata: Some(metadata),
         };
-        let mut builder = planus::Builder::new();
-        Ok(identifier_second(builder.finish(&model, Some(IDENTIFIER))))
+        Ok(file_bytes(&model))
     }
 }
 
-/// A FlatBuffer begins with the root table's offset, counted from byte 0, and the identifier. planus 1.3 puts
-/// the identifier first and counts the offset from byte 4.
-fn identifier_second(buffer: &[u8]) -> Vec<u8> {
-    let mut bytes = buffer.to_vec();
+/// A model's FlatBuffer. It begins with the root table's offset, counted from byte 0, and the identifier;
+/// planus 1.3 puts the identifier first and counts the offset from byte 4.
+pub(super) fn file_bytes(model: &fb::Model) -> Vec<u8> {
+    let mut builder = planus::Builder::new();
+    let mut bytes = builder.finish(model, Some(IDENTIFIER)).to_vec();
     if let Some((first, rest)) = bytes.split_first_chunk_mut::<4>()
         && let Some(second) = rest.first_chunk_mut::<4>()
         && *first == IDENTIFIER
