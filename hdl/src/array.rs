@@ -33,7 +33,10 @@ use crate::{
     dot::{self, Control, DotInputs},
     lane, row,
 };
-use bitweft_isa::{ROWS, architecture::Architecture};
+use bitweft_isa::{
+    ROWS,
+    architecture::{Architecture, LaneKind},
+};
 
 /// The array as a module named `array`.
 #[must_use]
@@ -41,15 +44,20 @@ pub fn build(architecture: &Architecture) -> Module {
     let module = Module::new("array");
     let bus = module.input("x_bus", 32 * architecture.columns);
     let dot_inputs = DotInputs::declare(&module, architecture);
-    let dot_controls = dot::controls(&module, architecture, &dot_inputs);
+    let mut dot_controls = dot::controls(&module, architecture, &dot_inputs);
     let widths: Vec<(&str, usize)> = dot_controls
         .iter()
         .map(|control| (control.name, control.net.width()))
         .collect();
     let lane = lane::build(architecture, &widths);
 
-    let mut controls = capture_controls(&module);
-    let first_lane_control = controls.len();
+    let capture = capture_strobes(&module, architecture);
+    let feed = match architecture.lane {
+        LaneKind::Table => Feed::captured_by_lanes(&module, &bus, capture),
+        LaneKind::Plain => Feed::captured_by_columns(&module, &bus, &capture, &mut dot_controls),
+    };
+    let passes = feed.by_pass.len();
+    let mut controls = feed.by_pass;
     controls.extend(dot_controls);
     controls.extend(accumulator_controls(&module, architecture));
     // The last one is the drain's gate, which is not a lane's.
@@ -60,41 +68,95 @@ pub fn build(architecture: &Architecture) -> Module {
         if index > 0 {
             controls = row::next(&module, &controls, index);
         }
-        let lane_controls = &controls[first_lane_control..last_lane_control];
-        let lanes = (0..architecture.columns)
-            .map(|column| {
-                let late = 2 * column / architecture.columns;
-                let word = module.slice(&bus, 32 * column, 32);
-                let mut ports = vec![("x_word", &word), ("capture", &controls[late].net)];
-                ports.extend(lane_controls.iter().map(|c| (c.name, &c.net)));
-                let name = format!("lane_{index}_{column}");
-                let outputs = module.instance(&name, &lane, &ports);
-                outputs.get("accumulator").clone()
-            })
-            .collect();
-        rows.push(DrainRow {
-            gate: controls[last_lane_control].net.clone(),
-            lanes,
+        let lanes = feed.words.iter().enumerate().map(|(column, word)| {
+            let pass = 2 * column / architecture.columns;
+            let mut ports = vec![("x_word", word), (feed.port, &controls[pass].net)];
+            let shared = &controls[passes..last_lane_control];
+            ports.extend(shared.iter().map(|c| (c.name, &c.net)));
+            let name = format!("lane_{index}_{column}");
+            let outputs = module.instance(&name, &lane, &ports);
+            outputs.get("accumulator").clone()
         });
-    }
-    if architecture.columns == 1 {
-        module.unused(&controls[1].net);
+        rows.push(DrainRow {
+            lanes: lanes.collect(),
+            gate: controls[last_lane_control].net.clone(),
+        });
     }
     drain(&module, architecture, &rows);
     module
 }
 
-/// Capture strobes of the columns that take their word in the first pass and in the second.
-fn capture_controls(module: &Module) -> Vec<Control> {
+/// Strobes of the columns that take their word in the first pass, and of those that take it in the second (if there are any).
+fn capture_strobes(module: &Module, architecture: &Architecture) -> Vec<Net> {
     let capture = module.input("capture", 1);
     let pass = module.input("capture_pass", 1);
     let two_passes = module.input("two_passes", 1);
     let early = module.and(&capture, &module.not(&pass));
+    if architecture.columns == 1 {
+        module.unused(&two_passes);
+        return vec![early];
+    }
     let late = module.and(&capture, &module.equal(&pass, &two_passes));
-    vec![
-        Control::data("capture_early", early),
-        Control::data("capture_late", late),
-    ]
+    vec![early, late]
+}
+
+/// How activations get from the bus into the lanes.
+struct Feed {
+    /// `x_word` of each column's lanes.
+    words: Vec<Net>,
+    /// The lanes' input that depends on the pass of their column.
+    port: &'static str,
+    by_pass: Vec<Control>,
+}
+
+impl Feed {
+    /// Each lane has a register, as its table takes eight cycles to fill.
+    fn captured_by_lanes(module: &Module, bus: &Net, capture: Vec<Net>) -> Self {
+        let names = ["capture_early", "capture_late"];
+        let strobes = names.into_iter().zip(capture);
+        Self {
+            words: words(module, bus),
+            port: "capture",
+            by_pass: strobes
+                .map(|(name, net)| Control::data(name, net))
+                .collect(),
+        }
+    }
+
+    /// One register a column, from which the lanes of the row now served take the word at once. Columns of the second pass
+    /// may take something else in the first.
+    fn captured_by_columns(
+        module: &Module,
+        bus: &Net,
+        capture: &[Net],
+        dot_controls: &mut Vec<Control>,
+    ) -> Self {
+        let at = dot_controls.iter().position(|c| c.name == "fill_select");
+        let select = dot_controls.remove(at.unwrap_or(0)).net;
+        let early = module.registered("captured_early", &capture[0]);
+        let mut by_pass = vec![Control::strobe(
+            "fill_select_early",
+            module.gate(&select, &early),
+        )];
+        if let Some(late) = capture.get(1) {
+            module.unused(late);
+            by_pass.push(Control::strobe("fill_select_late", select));
+        }
+        let words = words(module, bus).into_iter().enumerate();
+        Self {
+            words: words
+                .map(|(column, word)| module.registered(&format!("captured_{column}"), &word))
+                .collect(),
+            port: "fill_select",
+            by_pass,
+        }
+    }
+}
+
+fn words(module: &Module, bus: &Net) -> Vec<Net> {
+    (0..bus.width() / 32)
+        .map(|column| module.slice(bus, 32 * column, 32))
+        .collect()
 }
 
 /// The lane's Horner and accumulator inputs, aligned, then the drain's gate.

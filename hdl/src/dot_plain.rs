@@ -1,7 +1,7 @@
 //! Dot unit for FPGAs without LUTRAM: activations in two banks of flip-flops, and registered adders from the pairs of
 //! activations up. The same function, bit for bit, as [`crate::dot_table`], one cycle later.
 //!
-//! A quad's word enters its bank with `fill_entry` 7. Ports, timing and waveform: [`crate::dot`].
+//! A quad's word enters its bank with `fill_entry` 0. Ports, timing and waveform: [`crate::dot`].
 
 use crate::{
     builder::{Module, Net},
@@ -17,8 +17,7 @@ pub(crate) fn controls(
     inputs: &DotInputs,
 ) -> Vec<Control> {
     let quads = architecture.quads;
-    // Decoded a cycle ahead, so that the strobe is a register.
-    let now = module.and(&inputs.fill_enable, &module.equals(&inputs.fill_entry, 6));
+    let now = module.and(&inputs.fill_enable, &module.equals(&inputs.fill_entry, 0));
     let decoded = module.decode(&inputs.fill_quad, quads);
     let banks = [module.not(&inputs.fill_bank), inputs.fill_bank.clone()];
     let select: Vec<Net> = banks
@@ -35,10 +34,7 @@ pub(crate) fn controls(
         module.concat(&bits.iter().collect::<Vec<_>>())
     };
     vec![
-        Control::strobe(
-            "fill_select",
-            module.registered_reset("fill_select", &select),
-        ),
+        Control::strobe("fill_select", select),
         Control::data("plane_sign_pairs", relative(&[0, 1])),
         Control::data(
             "plane_sign_quads",

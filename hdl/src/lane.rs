@@ -3,7 +3,8 @@
 //!
 //! | port | bits | cycle | |
 //! |---|---|---|---|
-//! | `x_word`, `capture` | 32, 1 | c | the word to take |
+//! | `x_word`, `capture` | 32, 1 | c | the word to take (table lanes) |
+//! | `x_word` | 32 | c + 1 | the word, in the cycle of `fill_select` (plain lanes) |
 //! | fill controls | | from c + 1 | [`crate::dot`], aligned |
 //! | plane controls | | from p | [`crate::dot`], aligned |
 //! | `horner_first`, `horner_sign` | 1 | p + D | `h <= (first ? 0 : 2h) + (sum ^ sign)` |
@@ -31,7 +32,10 @@ use crate::{
     dot,
     memory::{Memory, MemoryPorts},
 };
-use bitweft_isa::{FILTER_BITS_MAX, architecture::Architecture};
+use bitweft_isa::{
+    FILTER_BITS_MAX,
+    architecture::{Architecture, LaneKind},
+};
 
 /// Inputs that a lane has besides its dot unit's.
 pub(crate) const ACCUMULATOR_INPUTS: [&str; 6] = [
@@ -54,8 +58,14 @@ pub(crate) fn build(architecture: &Architecture, dot_inputs: &[(&str, usize)]) -
     let module = Module::new("lane");
     module.attribute("keep_hierarchy");
     let word = module.input("x_word", 32);
-    let captured = module.register("captured", 32);
-    module.clocked_enable(&captured, &word, &module.input("capture", 1));
+    let captured = match architecture.lane {
+        LaneKind::Table => {
+            let captured = module.register("captured", 32);
+            module.clocked_enable(&captured, &word, &module.input("capture", 1));
+            captured
+        }
+        LaneKind::Plain => word,
+    };
 
     let controls: Vec<(&str, Net)> = dot_inputs
         .iter()
