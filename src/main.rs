@@ -1,2 +1,7 @@
 //! The `bitweft` command.
-fn main() {}
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,151 @@
+//! `bitweft compile`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use bitweft::compiler::{Compiled, compile, cycles};
+use bitweft::model::integer::IntegerNetwork;
+use bitweft_isa::architecture::Architecture;
+use clap::Args;
+use serde::Serialize;
+
+use super::console::{Console, grouped, table};
+use super::exit::Exit;
+use super::options::{ArchitectureArguments, NetworkArguments};
+
+/// Compile a network to a program image for an architecture.
+#[derive(Args)]
+pub(crate) struct Compile {
+    #[command(flatten)]
+    network: NetworkArguments,
+    #[command(flatten)]
+    arch: ArchitectureArguments,
+    /// The program image.
+    #[arg(short, long, value_name = "IMAGE")]
+    output: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Program {
+    network: String,
+    architecture: String,
+    output: PathBuf,
+    image_bytes: usize,
+    phases: usize,
+    layers: Vec<Layer>,
+    descriptors: usize,
+    cycles_predicted: u64,
+    bound_cycles: f64,
+    host_layers: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    name: String,
+    descriptors: usize,
+    macs: u64,
+    mac_bits: u64,
+    cycles_predicted: u64,
+    bound_cycles: f64,
+}
+
+impl Compile {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
+        let board = self.arch.load()?;
+        let network = self.network.load(None, console)?;
+        let compiled = compile(&network, &board.architecture)
+            .with_context(|| format!("{} for {}", network.name, board.name))?;
+        let bytes = compiled.image.encode()?;
+        std::fs::write(&self.output, &bytes).with_context(|| self.output.display().to_string())?;
+        let layers = layers(&network, &compiled, &board.architecture);
+        let program = Program {
+            network: network.name.clone(),
+            architecture: board.name,
+            output: self.output.clone(),
+            image_bytes: bytes.len(),
+            phases: compiled.image.phases.len(),
+            descriptors: compiled.descriptors.len(),
+            cycles_predicted: layers.iter().map(|layer| layer.cycles_predicted).sum(),
+            bound_cycles: layers.iter().map(|layer| layer.bound_cycles).sum(),
+            host_layers: host_layers(&network, &compiled),
+            layers,
+        };
+        console.result(&program, || text(&program))?;
+        Ok(Exit::Success)
+    }
+}
+
+/// Names of the layers that the host computes.
+pub(crate) fn host_layers(network: &IntegerNetwork, compiled: &Compiled) -> Vec<String> {
+    let name = |&index: &usize| network.layers[index].name.clone();
+    compiled.host_layers.iter().map(name).collect()
+}
+
+fn layers(
+    network: &IntegerNetwork,
+    compiled: &Compiled,
+    architecture: &Architecture,
+) -> Vec<Layer> {
+    let layer = |(index, layer): (usize, &bitweft_isa::image::Layer)| {
+        let own = || {
+            compiled
+                .descriptors
+                .iter()
+                .filter(|info| info.layer == index)
+        };
+        let source = network.layers.iter().find(|l| l.output == layer.tensor);
+        Layer {
+            name: layer.name.clone(),
+            descriptors: layer.descriptors,
+            macs: source.map_or(0, |source| network.layer_macs(source)),
+            mac_bits: own().map(|info| info.mac_bits).sum(),
+            cycles_predicted: own()
+                .map(|info| cycles::predict(info, architecture).cycles)
+                .sum(),
+            bound_cycles: own().map(|info| cycles::bound(info, architecture)).sum(),
+        }
+    };
+    compiled
+        .image
+        .layers
+        .iter()
+        .enumerate()
+        .map(layer)
+        .collect()
+}
+
+fn text(program: &Program) -> String {
+    let rows = program.layers.iter().map(|layer| {
+        vec![
+            layer.name.clone(),
+            layer.descriptors.to_string(),
+            grouped(layer.macs),
+            grouped(layer.mac_bits),
+            grouped(layer.cycles_predicted),
+            format!("{:.0}", layer.bound_cycles),
+        ]
+    });
+    let header = [
+        "layer",
+        "descriptors",
+        "MACs",
+        "MAC x bits",
+        "cycles",
+        "bound",
+    ];
+    format!(
+        "{}\n{}: {} descriptors, {} phases, {} bytes; {} cycles (no schedule beats {:.0}){}",
+        table(&header, 1, rows.collect()),
+        program.output.display(),
+        program.descriptors,
+        program.phases,
+        grouped(program.image_bytes as u64),
+        grouped(program.cycles_predicted),
+        program.bound_cycles,
+        if program.host_layers.is_empty() {
+            String::new()
+        } else {
+            format!("; on the host: {}", program.host_layers.join(", "))
+        }
+    )
+}

@@ -1,0 +1,310 @@
+//! Arguments that several commands share, and what they stand for.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bitweft::model::data::{DataOptions, Dataset};
+use bitweft::model::float::{FloatNetwork, InputTransform, Shape};
+use bitweft::model::integer::{IntegerNetwork, Rounding};
+use bitweft::model::load::{Model, load_model};
+use bitweft::quant::{Allocation, Objective, Options, Quantizer, Report};
+use bitweft_isa::architecture::Architecture;
+use clap::{Args, ValueEnum};
+use ndarray::{Array3, Axis};
+use serde::Deserialize;
+
+use super::console::Console;
+use super::exit::UsageError;
+
+/// Architectures that come with bitweft.
+const SHIPPED: [(&str, &str); 4] = [
+    ("tiny", include_str!("../../constraints/tiny.toml")),
+    (
+        "icebreaker",
+        include_str!("../../constraints/icebreaker.toml"),
+    ),
+    (
+        "colorlight-i5",
+        include_str!("../../constraints/colorlight-i5.toml"),
+    ),
+    (
+        "ulx3s-85f",
+        include_str!("../../constraints/ulx3s-85f.toml"),
+    ),
+];
+
+/// An architecture by name or file.
+#[derive(Args)]
+pub(crate) struct ArchitectureArguments {
+    /// tiny, icebreaker, colorlight-i5, ulx3s-85f, or a TOML file with an [architecture] table.
+    #[arg(long = "arch", value_name = "NAME|FILE")]
+    arch: String,
+}
+
+/// An architecture and what its file says of the board.
+pub(crate) struct Board {
+    /// As the user named it.
+    pub(crate) name: String,
+    /// Parameters of the processor.
+    pub(crate) architecture: Architecture,
+    /// The processor's clock on the board, where the file states one.
+    pub(crate) clock_hertz: Option<f64>,
+}
+
+/// The part of a board file that says how fast the processor runs.
+#[derive(Deserialize)]
+struct ClockFile {
+    clock: Option<Clock>,
+}
+
+#[derive(Deserialize)]
+struct Clock {
+    frequency_hz: Option<f64>,
+}
+
+impl ArchitectureArguments {
+    /// Reads the architecture.
+    pub(crate) fn load(&self) -> Result<Board> {
+        let shipped = SHIPPED.iter().find(|(name, _)| *name == self.arch);
+        let text = match shipped {
+            Some((_, text)) => (*text).to_owned(),
+            None if Path::new(&self.arch)
+                .extension()
+                .is_some_and(|e| e == "toml") =>
+            {
+                std::fs::read_to_string(&self.arch).with_context(|| self.arch.clone())?
+            }
+            None => {
+                let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+                let message = format!(
+                    "unknown architecture `{}`: give one of {}, or a .toml file",
+                    self.arch,
+                    names.join(", ")
+                );
+                return Err(UsageError(message).into());
+            }
+        };
+        let architecture = Architecture::from_toml(&text).with_context(|| self.arch.clone())?;
+        let clock = toml::from_str::<ClockFile>(&text)
+            .with_context(|| format!("{}: table `clock`", self.arch))?
+            .clock;
+        Ok(Board {
+            name: self.arch.clone(),
+            architecture,
+            clock_hertz: clock.and_then(|clock| clock.frequency_hz),
+        })
+    }
+}
+
+/// How images become a network's input.
+#[derive(Args)]
+pub(crate) struct InputArguments {
+    /// Mean of the pixels 0..255 that the network was trained with: one value, or one a channel
+    /// (123.675,116.28,103.53).
+    #[arg(long, value_name = "LIST")]
+    mean: Option<String>,
+    /// Standard deviation of the pixels 0..255, as --mean.
+    #[arg(long = "std", value_name = "LIST")]
+    deviation: Option<String>,
+    /// Part of a picture's sides that is kept before it is scaled to the network's input.
+    #[arg(long, value_name = "PART", default_value_t = 0.875)]
+    central_fraction: f32,
+}
+
+impl InputArguments {
+    fn stated(&self) -> Result<Option<InputTransform>> {
+        if self.mean.is_none() && self.deviation.is_none() {
+            return Ok(None);
+        }
+        let mean = self.mean.as_deref().unwrap_or("0");
+        let deviation = self.deviation.as_deref().unwrap_or("1");
+        let transform = InputTransform::from_mean_std(mean, deviation)
+            .map_err(|error| UsageError(format!("--mean, --std: {error}")))?;
+        Ok(Some(transform))
+    }
+
+    /// Loads a network with the input transform that is stated before its own.
+    pub(crate) fn load_model(&self, path: &Path) -> Result<Model> {
+        let mut model = load_model(path)?;
+        let Some(stated) = self.stated()? else {
+            return Ok(model);
+        };
+        match &mut model {
+            Model::Float(network) => {
+                network.input_transform = stated.then(&network.input_transform);
+            }
+            Model::Integer(network) if network.input_transform == InputTransform::default() => {
+                network.input_transform = stated;
+            }
+            Model::Integer(_) => {
+                let message = format!(
+                    "{} has its own input transform: leave --mean and --std out",
+                    path.display()
+                );
+                return Err(UsageError(message).into());
+            }
+        }
+        Ok(model)
+    }
+
+    /// Loads images for a network's input.
+    pub(crate) fn load_data(
+        &self,
+        path: &Path,
+        shape: Shape,
+        limit: Option<usize>,
+    ) -> Result<Dataset> {
+        if !(self.central_fraction > 0.0 && self.central_fraction <= 1.0) {
+            let message = format!(
+                "--central-fraction {}: above 0, up to 1",
+                self.central_fraction
+            );
+            return Err(UsageError(message).into());
+        }
+        let options = DataOptions {
+            limit,
+            size: matches!(shape.channels, 1 | 3).then_some(shape),
+            central_fraction: self.central_fraction,
+        };
+        let data = Dataset::load(path, &options)?;
+        if data.is_empty() {
+            anyhow::bail!("{}: no images", path.display());
+        }
+        Ok(data)
+    }
+}
+
+/// Rounding family, as an argument.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum RoundingArgument {
+    /// One rounding of the 64-bit product, ties upwards.
+    Single,
+    /// Two roundings, as TFLite's reference kernels.
+    Double,
+}
+
+/// How a float network is quantized.
+#[derive(Args)]
+pub(crate) struct WidthArguments {
+    /// MAC-weighted average bits that the network may have; each filter gets its own width.
+    #[arg(long, value_name = "BITS", conflicts_with = "uniform")]
+    budget: Option<f64>,
+    /// The same width for every filter.
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=8))]
+    uniform: Option<u8>,
+    /// One width a layer instead of one a filter.
+    #[arg(long, requires = "budget")]
+    per_layer: bool,
+    /// Calibration images, taken evenly from the data.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    images: u32,
+    /// Rounding of every requantization.
+    #[arg(long, value_enum, default_value = "single")]
+    rounding: RoundingArgument,
+}
+
+impl WidthArguments {
+    /// The allocation, if one is stated.
+    pub(crate) fn allocation(&self) -> Option<Allocation> {
+        match (self.budget, self.uniform) {
+            (Some(budget), _) if self.per_layer => Some(Allocation::PerLayer(budget)),
+            (Some(budget), _) => Some(Allocation::PerFilter(budget)),
+            (None, uniform) => uniform.map(Allocation::Uniform),
+        }
+    }
+
+    /// The allocation.
+    pub(crate) fn required(&self) -> Result<Allocation> {
+        self.allocation()
+            .ok_or_else(|| UsageError("a float network: give --budget or --uniform".into()).into())
+    }
+
+    /// Everything but the allocation.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            objective: Objective::Time,
+            rounding: match self.rounding {
+                RoundingArgument::Single => Rounding::Single,
+                RoundingArgument::Double => Rounding::Double,
+            },
+            ..Options::default()
+        }
+    }
+
+    /// Calibration images of a data file, spread evenly over it.
+    pub(crate) fn calibration(
+        &self,
+        network: &FloatNetwork,
+        input: &InputArguments,
+        path: &Path,
+    ) -> Result<Vec<Array3<f32>>> {
+        let shape = network.tensors[network.input].shape;
+        let data = input.load_data(path, shape, None)?;
+        let wanted = usize::try_from(self.images).unwrap_or(usize::MAX);
+        let count = wanted.min(data.len());
+        (0..count)
+            .map(|index| {
+                let at = index * data.len() / count;
+                let image = data.reals_for(network, at..at + 1)?;
+                Ok(image.index_axis(Axis(0), 0).to_owned())
+            })
+            .collect()
+    }
+
+    /// Quantizes a float network on the images of a data file.
+    pub(crate) fn quantize(
+        &self,
+        network: &FloatNetwork,
+        input: &InputArguments,
+        calibration: &Path,
+        console: &Console,
+    ) -> Result<(IntegerNetwork, Report)> {
+        let allocation = self.required()?;
+        let images = self.calibration(network, input, calibration)?;
+        let spinner = console.spinner(&format!("quantizing on {} images", images.len()));
+        let result = Quantizer::new(network, &images, self.options())?.quantize(allocation)?;
+        spinner.finish_and_clear();
+        Ok(result)
+    }
+}
+
+/// A network that runs on the processor: an integer network, or a float one that is quantized first.
+#[derive(Args)]
+pub(crate) struct NetworkArguments {
+    /// Network file (.bw, .tflite, .onnx); a float network needs --budget or --uniform.
+    pub(crate) model: PathBuf,
+    /// Images that a float network is calibrated on.
+    #[arg(long, value_name = "DATA")]
+    calibration: Option<PathBuf>,
+    #[command(flatten)]
+    widths: WidthArguments,
+    #[command(flatten)]
+    pub(crate) input: InputArguments,
+}
+
+impl NetworkArguments {
+    /// Loads, and quantizes if need be: on `--calibration`, else on `data`.
+    pub(crate) fn load(&self, data: Option<&Path>, console: &Console) -> Result<IntegerNetwork> {
+        let network = match self.input.load_model(&self.model)? {
+            Model::Integer(network) if self.widths.allocation().is_some() => {
+                let message = format!(
+                    "network `{}` is an integer network: leave --budget and --uniform out",
+                    network.name
+                );
+                return Err(UsageError(message).into());
+            }
+            Model::Integer(network) => return Ok(network),
+            Model::Float(network) => network,
+        };
+        self.widths.required()?;
+        let Some(calibration) = self.calibration.as_deref().or(data) else {
+            let message = "a float network: give --calibration".to_owned();
+            return Err(UsageError(message).into());
+        };
+        console.detail(format!("quantizing on {}", calibration.display()));
+        let (network, _) = self
+            .widths
+            .quantize(&network, &self.input, calibration, console)?;
+        Ok(network)
+    }
+}

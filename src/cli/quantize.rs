@@ -1,0 +1,95 @@
+//! `bitweft quantize`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use bitweft::model::bwfile;
+use bitweft::model::load::Model;
+use bitweft::quant::Report;
+use clap::Args;
+use serde::Serialize;
+
+use super::console::{Console, grouped, table};
+use super::exit::{Exit, UsageError};
+use super::options::{InputArguments, WidthArguments};
+
+/// Give every filter of a float network its width, and round it to integers.
+#[derive(Args)]
+pub(crate) struct Quantize {
+    /// Float network (.tflite, .onnx).
+    model: PathBuf,
+    /// Images to calibrate on.
+    #[arg(long, value_name = "DATA")]
+    calibration: PathBuf,
+    #[command(flatten)]
+    widths: WidthArguments,
+    #[command(flatten)]
+    input: InputArguments,
+    /// The integer network's file (.bw).
+    #[arg(short, long, value_name = "OUT.bw")]
+    output: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Quantized {
+    network: String,
+    output: PathBuf,
+    file_bytes: u64,
+    #[serde(flatten)]
+    report: Report,
+}
+
+impl Quantize {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
+        self.widths.required()?;
+        let network = match self.input.load_model(&self.model)? {
+            Model::Float(network) => network,
+            Model::Integer(_) => {
+                let message = format!(
+                    "{} is an integer network already: quantize takes a float one",
+                    self.model.display()
+                );
+                return Err(UsageError(message).into());
+            }
+        };
+        let (integer, report) =
+            self.widths
+                .quantize(&network, &self.input, &self.calibration, console)?;
+        bwfile::write(&self.output, &integer)?;
+        let quantized = Quantized {
+            network: integer.name,
+            output: self.output.clone(),
+            file_bytes: std::fs::metadata(&self.output)?.len(),
+            report,
+        };
+        console.result(&quantized, || text(&quantized))?;
+        Ok(Exit::Success)
+    }
+}
+
+fn text(quantized: &Quantized) -> String {
+    let report = &quantized.report;
+    let rows = report.layers.iter().map(|layer| {
+        let ends = [layer.bits.iter().min(), layer.bits.iter().max()];
+        let [least, most] = ends.map(|bits| bits.map_or(String::new(), u8::to_string));
+        vec![
+            layer.name.clone(),
+            grouped(layer.macs),
+            grouped(layer.weights),
+            least,
+            format!("{:.2}", layer.average_bits),
+            most,
+            format!("{:.5}", layer.relative_error),
+        ]
+    });
+    let header = ["layer", "MACs", "weights", "least", "bits", "most", "error"];
+    format!(
+        "{}\n{:.3} bits a MAC, {:.3} bits a weight: {} weights in {} bytes; {} written",
+        table(&header, 1, rows.collect()),
+        report.average_bits,
+        report.average_weight_bits,
+        grouped(report.weights),
+        grouped(report.weight_bits.div_ceil(8)),
+        quantized.output.display(),
+    )
+}
