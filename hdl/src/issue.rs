@@ -60,7 +60,7 @@ pub fn position_bits(architecture: &Architecture) -> usize {
 /// Bits of a plane address.
 #[must_use]
 pub fn plane_address_bits(architecture: &Architecture) -> usize {
-    memory::flags(architecture).address_bits()
+    memory::address_bits(architecture)
 }
 
 /// The unit as a module.

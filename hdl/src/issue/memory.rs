@@ -1,7 +1,7 @@
 //! Plane memory: the words, and the flags of last planes in a memory of their own, so that block RAM widths are used up.
 //!
-//! The words lie in segments of the depth of one block RAM, each with a register at its output: block RAM is slow,
-//! and the choice among several must not come in the same cycle.
+//! Both lie in segments no deeper than a block RAM: the choice among several blocks must not come in the cycle of
+//! a block's slow output.
 
 use crate::{
     builder::{Module, Net},
@@ -14,20 +14,20 @@ use bitweft_isa::{
 
 /// Cycles from an address to its word; one more is the register behind the choice of the all-ones plane.
 const READ_LATENCY: usize = PLANE_LATENCY - 1;
+/// Words of a segment of flags.
+const FLAG_SEGMENT: usize = 1 << 14;
 
-/// The memory of the flags, one for all words.
-pub(super) fn flags(architecture: &Architecture) -> Memory {
-    Memory {
-        storage: Storage::Block,
-        width: 1,
-        depth: architecture.plane_words,
-        latency: READ_LATENCY,
-    }
+/// Bits of an address.
+pub(super) fn address_bits(architecture: &Architecture) -> usize {
+    architecture
+        .plane_words
+        .next_power_of_two()
+        .trailing_zeros() as usize
 }
 
-/// Words of a segment. Deep memories take the deepest block RAM (fewer segments to choose from), others one that
+/// Planes of a segment. Deep memories take a deep shape of block RAM (fewer segments to choose from), others one that
 /// leaves less of the last segment unused.
-fn segment_words(architecture: &Architecture) -> usize {
+fn word_segment(architecture: &Architecture) -> usize {
     if architecture.plane_words < 8192 {
         1024
     } else {
@@ -38,36 +38,34 @@ fn segment_words(architecture: &Architecture) -> usize {
 /// Word and flag, `READ_LATENCY` cycles after the address; declares the write port.
 pub(super) fn read(m: &Module, architecture: &Architecture, address: &Net) -> (Net, Net) {
     let inputs = architecture.inputs();
+    let depth = architecture.plane_words;
     let data = m.input("plane_write_data", inputs + 1);
-    let write_enable = m.input("plane_write_enable", 1);
-    let write_address = m.input("plane_write_address", address.width());
-    let flag = MemoryPorts {
-        write_enable: &write_enable,
-        write_address: &write_address,
-        write_data: &m.bit(&data, inputs),
-        read_address: address,
-    };
-    let flag = flags(architecture).instance(m, "flag_memory", &flag);
     let words = MemoryPorts {
+        write_enable: &m.input("plane_write_enable", 1),
+        write_address: &m.input("plane_write_address", address.width()),
         write_data: &m.truncate(&data, inputs),
-        write_enable: &write_enable,
-        write_address: &write_address,
         read_address: address,
     };
-    (read_word(m, architecture, &words), flag)
+    let flags = MemoryPorts {
+        write_data: &m.bit(&data, inputs),
+        ..words
+    };
+    let word = segmented(m, "plane_memory", depth, word_segment(architecture), &words);
+    let flag = segmented(m, "flag_memory", depth, FLAG_SEGMENT, &flags);
+    (word, flag)
 }
 
-fn read_word(m: &Module, architecture: &Architecture, ports: &MemoryPorts<'_>) -> Net {
-    let (depth, step) = (architecture.plane_words, segment_words(architecture));
+/// A memory of `depth` words in segments of `step` (a power of two; the last one has what is left).
+fn segmented(m: &Module, name: &str, depth: usize, step: usize, ports: &MemoryPorts<'_>) -> Net {
     let bits = ports.read_address.width();
     let low = (step.trailing_zeros() as usize).min(bits);
     let segments: Vec<Net> = (0..depth.div_ceil(step))
         .map(|index| {
             let memory = Memory {
                 storage: Storage::Block,
-                width: architecture.inputs(),
+                width: ports.write_data.width(),
                 depth: (depth - index * step).clamp(2, step),
-                latency: 1,
+                latency: READ_LATENCY,
             };
             let write_enable = if bits > low {
                 let segment = m.slice(ports.write_address, low, bits - low);
@@ -82,13 +80,13 @@ fn read_word(m: &Module, architecture: &Architecture, ports: &MemoryPorts<'_>) -
                 write_data: ports.write_data,
                 read_address: &narrow(ports.read_address),
             };
-            let word = memory.instance(m, &format!("plane_memory_{index}"), &ports);
-            m.delayed(&format!("segment_{index}"), &word, READ_LATENCY - 1)
+            memory.instance(m, &format!("{name}_{index}"), &ports)
         })
         .collect();
     if bits == low {
         return segments[0].clone();
     }
     let index = m.slice(ports.read_address, low, bits - low);
-    m.select(&m.delayed("segment_index", &index, READ_LATENCY), &segments)
+    let index = m.delayed(&format!("{name}_segment"), &index, READ_LATENCY);
+    m.select(&index, &segments)
 }

@@ -280,7 +280,7 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
 #[test]
 fn planes_and_controls_come_in_their_cycles() {
     for (quads, plane_words, lane, seed) in [
-        (2, 9000, LaneKind::Plain, 30),
+        (2, 17000, LaneKind::Plain, 30),
         (2, 1025, LaneKind::Table, 31),
         (16, 500, LaneKind::Table, 32),
         (18, 2500, LaneKind::Table, 33),
