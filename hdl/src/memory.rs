@@ -9,7 +9,7 @@ const ECP5_BLOCK_BITS: usize = 18 << 10;
 
 /// Parameters of a memory.
 ///
-/// Ports: `write_enable` [1], `write_address`, `write_data`, `read_address` in; `read_data` out. Addresses have
+/// Ports: `write_enable` (1 bit), `write_address`, `write_data`, `read_address` in; `read_data` out. Addresses have
 /// [`Memory::address_bits`] bits. A word is written at the edge that ends the cycle of `write_enable`, and read
 /// `latency` cycles after its address. What a read yields is undefined when its address is written in
 /// the very same cycle (`no_rw_check`: the tools add no bypass), beyond `depth`, or never written. There is no reset.
@@ -136,7 +136,7 @@ end"
                 "wire [{}:0] block_{low}_read;
 assign read{part} = block_{low}_read[{}:0];
 ecp5_block_memory #(.WIDTH({bits})) block_{low} (
-    .clock(clock), .write_enable(write_enable), .write_address({}),
+    .clock(clock), .write_enable(write_enable), .write_bytes(4'hf), .write_address({}),
     .write_data({data}), .read_address({}), .read_data(block_{low}_read)
 );",
                 bits - 1,
@@ -176,31 +176,11 @@ pub struct MemoryPorts<'a> {
     pub read_address: &'a Net,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_has_style_and_depth() {
-        let memory = Memory {
-            storage: Storage::Distributed,
-            width: 11,
-            depth: 12,
-            latency: 2,
-        };
-        assert_eq!(memory.address_bits(), 4);
-        let text = memory.build().verilog().expect("complete");
-        assert!(
-            text.contains("ram_style = \"distributed\" *) reg [10:0] words [0:11];"),
-            "{text}"
-        );
-    }
-}
-
 /// A memory of words whose bytes have write enables of their own and one address: one block RAM holds parts of
 /// several bytes, which byte-wide memories would waste.
 ///
-/// Ports as [`Memory`] in block RAM of latency 2, but for `write_enable` [bytes]. Its output register is in the fabric.
+/// Ports as [`Memory`] in block RAM of latency 2, but for `write_enable` (one bit a byte). On ECP5 the registers are those of
+/// blocks no deeper than 2048 words, and the choice among them comes behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteMemory {
     /// Bytes of a word.
@@ -222,13 +202,24 @@ impl ByteMemory {
         module.input("read_address", bits);
         module.clock();
         let read = module.driven_wire("read", 8 * bytes);
-        let writes: Vec<String> = (0..bytes)
+        module.vendor("ecp5_block_memory", ECP5_BLOCK_MEMORY);
+        module.raw("`ifdef ECP5_CELLS");
+        self.segments(&module, bits);
+        module.raw("`else");
+        self.inferred(&module);
+        module.raw("`endif");
+        module.output("read_data", &read);
+        module
+    }
+
+    fn inferred(&self, module: &Module) {
+        let writes: Vec<String> = (0..self.bytes)
             .map(|byte| {
                 let (high, low) = (8 * byte + 7, 8 * byte);
                 format!("    if (write_enable[{byte}]) words[write_address][{high}:{low}] <= write_data[{high}:{low}];")
             })
             .collect();
-        let top = 8 * bytes - 1;
+        let top = 8 * self.bytes - 1;
         module.raw(&format!(
             "(* no_rw_check, ram_style = \"block\" *) reg [{top}:0] words [0:{}];
 reg [{top}:0] read_0, read_1;
@@ -238,10 +229,114 @@ always @(posedge clock) begin
     read_0 <= words[read_address];
     read_1 <= read_0;
 end",
-            depth - 1,
+            self.depth - 1,
             writes.join("\n")
         ));
-        module.output("read_data", &read);
-        module
+    }
+
+    /// Segments of ECP5 blocks of one, two or four bytes, each as narrow as what is left of the depth fills.
+    fn segments(&self, module: &Module, bits: usize) {
+        let mut base = 0;
+        let mut parts = Vec::new();
+        while base < self.depth {
+            let (block_bytes, words) = match self.depth - base {
+                0..=512 => (4, 512),
+                513..=1024 => (2, 1024),
+                _ => (1, 2048),
+            };
+            parts.push(self.segment(module, bits, base, (block_bytes, words)));
+            base += words;
+        }
+        module.raw(&format!("assign read = {};", parts.join(" | ")));
+    }
+
+    /// One segment from word `base` on; the expression of what it contributes to `read`.
+    fn segment(
+        &self,
+        module: &Module,
+        bits: usize,
+        base: usize,
+        (block_bytes, words): (usize, usize),
+    ) -> String {
+        let low = words.trailing_zeros() as usize;
+        let (number, tag) = (base / words, format!("segment_{base}"));
+        // The part of an address that selects the segment, if there is one, and the part within it, in bits.
+        let chosen = |address: &str| match bits > low {
+            true => format!("{address}[{}:{low}] == {}'d{number}", bits - 1, bits - low),
+            false => "1'b1".to_owned(),
+        };
+        let within = |address: &str| {
+            let used = low.min(bits);
+            let zeros = ECP5_ADDRESS_BITS - low;
+            match low - used {
+                0 => format!("{{{address}[{}:0], {zeros}'d0}}", used - 1),
+                above => format!("{{{above}'d0, {address}[{}:0], {zeros}'d0}}", used - 1),
+            }
+        };
+        module.raw(&format!(
+            "reg {tag}_first, {tag}_chosen;
+always @(posedge clock) begin
+    {tag}_first <= {};
+    {tag}_chosen <= {tag}_first;
+end",
+            chosen("read_address")
+        ));
+        let mut reads = Vec::new();
+        for first in (0..self.bytes).step_by(block_bytes) {
+            let count = block_bytes.min(self.bytes - first);
+            let name = format!("{tag}_{first}");
+            let nine = |byte: usize| format!("1'b0, write_data[{}:{}]", 8 * byte + 7, 8 * byte);
+            let mut data: Vec<String> = (first..first + count).rev().map(nine).collect();
+            if count < block_bytes {
+                data.insert(0, format!("{}'d0", 9 * (block_bytes - count)));
+            }
+            let enables = format!("write_enable[{}:{first}]", first + count - 1);
+            let spare = if count < 4 {
+                format!("{}'d0, ", 4 - count)
+            } else {
+                String::new()
+            };
+            module.raw(&format!(
+                "wire [{}:0] {name};
+ecp5_block_memory #(.WIDTH({})) {name}_block (
+    .clock(clock), .write_enable(|{enables} && {}), .write_bytes({{{spare}{enables}}}),
+    .write_address({}), .write_data({{{}}}), .read_address({}), .read_data({name})
+);",
+                9 * block_bytes - 1,
+                9 * block_bytes,
+                chosen("write_address"),
+                within("write_address"),
+                data.join(", "),
+                within("read_address"),
+            ));
+            reads.extend((0..count).map(|byte| format!("{name}[{}:{}]", 9 * byte + 7, 9 * byte)));
+        }
+        reads.reverse();
+        format!(
+            "({{{}}} & {{{}{{{tag}_chosen}}}})",
+            reads.join(", "),
+            8 * self.bytes
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_style_and_depth() {
+        let memory = Memory {
+            storage: Storage::Distributed,
+            width: 11,
+            depth: 12,
+            latency: 2,
+        };
+        assert_eq!(memory.address_bits(), 4);
+        let text = memory.build().verilog().expect("complete");
+        assert!(
+            text.contains("ram_style = \"distributed\" *) reg [10:0] words [0:11];"),
+            "{text}"
+        );
     }
 }

@@ -7,14 +7,15 @@
 module ecp5_block_memory #(parameter WIDTH = 36) (
     input  wire             clock,
     input  wire             write_enable,
+    input  wire [3:0]       write_bytes,
     input  wire [13:0]      write_address,
     input  wire [WIDTH-1:0] write_data,
     input  wire [13:0]      read_address,
     output wire [WIDTH-1:0] read_data
 );
-    // In the wide modes the low address bits enable bytes.
-    wire [13:0] bytes = WIDTH == 36 ? 14'd15 : WIDTH == 18 ? 14'd3 : 14'd0;
-    wire [13:0] address_a = write_address | bytes;
+    // In the wide modes the low address bits enable bytes (of 9 bits).
+    wire [3:0] bytes = WIDTH == 36 ? write_bytes : WIDTH == 18 ? {2'd0, write_bytes[1:0]} : 4'd0;
+    wire [13:0] address_a = write_address | {10'd0, bytes};
     wire [35:0] data = {{(36 - WIDTH){1'b0}}, write_data};
     wire [17:0] low, high;
     generate
