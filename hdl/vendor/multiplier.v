@@ -5,15 +5,15 @@
 //   a, b     X v X
 //   product          X v X
 //
-// The same function three times: behaviour; macro ECP5: a DSP block with its own registers (143 MHz where one
-// that yosys infers does 80); macro ICE40: the same.
+// The same function three times: behaviour; macro ECP5_CELLS: a DSP block with its own registers (143 MHz where
+// one that yosys infers does 80); macro ICE40_CELLS: the same.
 module multiplier #(parameter A_SIGNED = 0) (
     input  wire        clock,
     input  wire [15:0] a,
     input  wire [15:0] b,
     output wire [31:0] product
 );
-`ifdef ECP5
+`ifdef ECP5_CELLS
     wire a_top = A_SIGNED != 0 ? a[15] : 1'b0;
     MULT18X18D #(
         .REG_INPUTA_CLK("CLK0"), .REG_INPUTB_CLK("CLK0"), .REG_OUTPUT_CLK("CLK0")
@@ -33,7 +33,7 @@ module multiplier #(parameter A_SIGNED = 0) (
         .P24(product[24]), .P25(product[25]), .P26(product[26]), .P27(product[27]), .P28(product[28]), .P29(product[29]),
         .P30(product[30]), .P31(product[31])
     );
-`elsif ICE40
+`elsif ICE40_CELLS
     SB_MAC16 #(
         .A_REG(1'b1), .B_REG(1'b1), .PIPELINE_16x16_MULT_REG2(1'b1),
         .TOPOUTPUT_SELECT(2'b11), .BOTOUTPUT_SELECT(2'b11), .A_SIGNED(A_SIGNED), .B_SIGNED(1'b0)
