@@ -102,7 +102,11 @@ fn layers(
             cycles_predicted: own()
                 .map(|info| cycles::predict(info, architecture).cycles)
                 .sum(),
-            bound_cycles: own().map(|info| cycles::bound(info, architecture)).sum(),
+            // An empty sum of floats is -0.
+            bound_cycles: 0.0
+                + own()
+                    .map(|info| cycles::bound(info, architecture))
+                    .sum::<f64>(),
         }
     };
     compiled

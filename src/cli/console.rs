@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::Result;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -117,7 +117,8 @@ fn write_error_line(text: &str) {
 /// A table whose first `left` columns are aligned to the left and the others to the right.
 pub(crate) fn table(header: &[&str], left: usize, rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    let line = LineStyle::none().fill('─').junction('─');
+    table.load_style(presets::NOTHING.header_separator(line).bottom_border(line));
     table.set_header(header.iter().copied());
     table.add_rows(rows);
     for column in table.column_iter_mut().skip(left) {

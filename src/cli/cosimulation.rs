@@ -237,7 +237,11 @@ fn expectation(
         mac_bits,
         cycles_predicted: predicted.iter().map(|cycles| cycles.cycles).sum(),
         cycles_measured: 0,
-        bound_cycles: infos().map(|info| cycles::bound(info, architecture)).sum(),
+        // An empty sum of floats is -0.
+        bound_cycles: 0.0
+            + infos()
+                .map(|info| cycles::bound(info, architecture))
+                .sum::<f64>(),
         busy_fraction: 0.0,
         fill_stall: 0,
         drain_stall: 0,

@@ -55,27 +55,30 @@ impl Site<'_> {
         window: &Window,
     ) -> Result<(), CompileError> {
         let columns = self.architecture.columns;
-        if window.stride_width > 2 || window.stride_height > 15 {
+        // A stride that leads to no second position does not matter.
+        let moves = |positions: usize, stride: usize| if positions > 1 { stride } else { 1 };
+        let stride_width = moves(self.output.width, window.stride_width);
+        let stride_height = moves(self.output.height, window.stride_height);
+        if stride_width > 2 || stride_height > 15 {
             return Err(self.unsupported(format!(
-                "stride {}x{}: horizontal strides are 1 or 2, vertical 1 to 15",
-                window.stride_height, window.stride_width
+                "stride {stride_height}x{stride_width}: horizontal strides are 1 or 2, vertical 1 to 15"
             )));
         }
         let input = self.inputs[0];
         let columns_i = integer(columns);
         let pixel_stride = integer(input.quads());
         let row_stride = integer(input.row_stride(columns));
-        let stride = integer(window.stride_width);
+        let stride = integer(stride_width);
         let (top, left) = (integer(window.padding.top), integer(window.padding.left));
         let strips_per_row = self.output.strips_per_row(columns);
         let strips = strips_per_row * self.output.height;
-        descriptor.two_passes = i64::from(window.stride_width == 2 && columns > 1);
+        descriptor.two_passes = i64::from(stride_width == 2 && columns > 1);
         descriptor.pad_value = self.input_zero(0);
         descriptor.in_base = integer(input.base);
         descriptor.pixel_stride = pixel_stride;
         descriptor.row_stride = row_stride;
         descriptor.strip_step = stride * pixel_stride;
-        descriptor.strip_row_step = integer(window.stride_height) * row_stride
+        descriptor.strip_row_step = integer(stride_height) * row_stride
             - (integer(strips_per_row) - 1) * stride * pixel_stride;
         descriptor.strips_per_row = integer(strips_per_row);
         descriptor.strip_count = integer(strips);
@@ -85,7 +88,7 @@ impl Site<'_> {
         descriptor.kernel_height = integer(window.kernel_height);
         descriptor.tap_origin = -top * row_stride + (-left).div_euclid(columns_i) * pixel_stride;
         descriptor.tap_rotation = (-left).rem_euclid(columns_i);
-        descriptor.stride_height = integer(window.stride_height);
+        descriptor.stride_height = integer(stride_height);
         descriptor.in_height = integer(input.height);
         descriptor.in_width = integer(input.width);
         descriptor.strip_x_step = columns_i * stride;

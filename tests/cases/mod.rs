@@ -418,6 +418,12 @@ pub(crate) fn cases() -> Vec<Case> {
         b.global_average(t);
         finish(b);
         seed += 1;
+        // A stride that leads to no second position.
+        let mut b = Builder::new("whole", seed, rounding, shape(5, 4, 6));
+        let t = b.pool(0, window(5, 4, 16, Padding::default()), false);
+        b.fully_connected(t, 5);
+        finish(b);
+        seed += 1;
         let mut b = Builder::new("residual", seed, rounding, shape(8, 8, 3));
         let stem = b.convolution(
             0,
