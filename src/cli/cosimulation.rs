@@ -341,3 +341,55 @@ fn differences(
     let more = differing.count() as u64;
     Ok((more + u64::from(first.is_some()), first))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitweft_isa::{image, layout::Placement};
+
+    #[test]
+    fn the_first_difference_is_found_with_its_place_and_bit() {
+        let output = Placement {
+            base: 0,
+            height: 2,
+            width: 3,
+            channels: 4,
+        };
+        let layer = |name: &str| image::Layer {
+            name: name.into(),
+            tensor: 0,
+            output,
+            descriptors: 1,
+        };
+        let program = image::Image {
+            fingerprint: 0,
+            network: String::new(),
+            input_tensor: 0,
+            input: output,
+            phases: Vec::new(),
+            layers: vec![layer("first"), layer("second")],
+        };
+        let golden = Array3::from_elem((2, 3, 4), 0b1010);
+        let mut found = vec![0b1010; 24];
+        let none = differences(5, 1, &program, &golden, &found).expect("same size");
+        assert_eq!(none, (0, None));
+        // Byte 23 is the last one; byte 17 = (y 1, x 1, filter 1).
+        found[23] = 0;
+        found[17] = 0b0010;
+        let (count, first) = differences(5, 1, &program, &golden, &found).expect("same size");
+        assert_eq!(count, 2);
+        let expected = Difference {
+            image: 5,
+            layer_index: 1,
+            layer: "second".into(),
+            filter: 1,
+            y: 1,
+            x: 1,
+            bit: 3,
+            golden: 0b1010,
+            found: 0b0010,
+        };
+        assert_eq!(first, Some(expected));
+        assert!(differences(5, 1, &program, &golden, &found[1..]).is_err());
+    }
+}
