@@ -1,6 +1,7 @@
 //! Facts about published networks, and refusals. Data tests read `$BITWEFT_DATA`.
 
 mod build;
+mod ends;
 mod folding;
 
 use super::*;
