@@ -123,14 +123,19 @@ pub fn compile(
     let input = layers[0].inputs[0];
     let places = placement::place(network, layers, input, architecture)?;
     let mut lowered = Vec::with_capacity(layers.len());
-    for layer in layers {
-        lowered.push(lower(network, layer, &places, architecture)?);
+    for (index, layer) in layers.iter().enumerate() {
+        lowered.push(lower(
+            network,
+            layer,
+            |tensor| places.at(index, tensor),
+            architecture,
+        )?);
     }
     let mac_bits =
         |layer: &IntegerLayer, operation: &Operation| mac_bits(network, layer, operation);
     let (phases, descriptors) = phase::assign(layers, lowered, architecture, mac_bits)?;
     let place_of = |tensor: TensorId| {
-        places[tensor].unwrap_or(Placement {
+        places.home(tensor).unwrap_or(Placement {
             base: 0,
             height: 0,
             width: 0,
@@ -148,6 +153,7 @@ pub fn compile(
                 .iter()
                 .filter(|info| info.layer == index)
                 .count(),
+            restores: places.restores(layers, index),
         })
         .collect();
     let image = Image {
@@ -186,7 +192,7 @@ fn hardware_range(network: &IntegerNetwork) -> (usize, usize) {
 fn lower(
     network: &IntegerNetwork,
     layer: &IntegerLayer,
-    places: &[Option<Placement>],
+    place_of: impl Fn(TensorId) -> Option<Placement>,
     architecture: &Architecture,
 ) -> Result<Vec<Operation>, CompileError> {
     let unsupported = |reason: &str| CompileError::Unsupported {
@@ -194,7 +200,7 @@ fn lower(
         reason: reason.into(),
     };
     let place = |tensor: TensorId| {
-        places[tensor].ok_or_else(|| unsupported("its tensor has no place in activation memory"))
+        place_of(tensor).ok_or_else(|| unsupported("its tensor has no place in activation memory"))
     };
     let output = place(layer.output)?;
     let inputs = layer

@@ -1,9 +1,10 @@
 //! Where every activation lies in activation memory: two tensors share words only when the first is
-//! no longer read at the time the second is written. A residual addition may write over an input.
+//! no longer read at the time the second is written. A residual addition may write over an input. What does not fit
+//! between its uses the host keeps (`isa::image::Restore`).
 
 use super::{CompileError, Operation, geometry::Site};
 use crate::model::integer::{IntegerLayer, IntegerNetwork, IntegerOp, TensorId};
-use bitweft_isa::{architecture::Architecture, layout::Placement};
+use bitweft_isa::{architecture::Architecture, image::Restore, layout::Placement};
 
 /// Attempts at a tighter packing before the memory is declared too small.
 const ATTEMPTS: u64 = 2000;
@@ -15,53 +16,131 @@ struct Life {
     born: usize,
     dies: usize,
     layer: usize,
+    /// The layer before which the host writes the tensor back, for the second life of one that it kept.
+    restored: Option<usize>,
 }
 
-/// Places for `input` and all outputs of `layers`; `None` for other tensors.
+/// Where tensors are.
+pub(super) struct Places {
+    homes: Vec<Option<Placement>>,
+    restored: Vec<(usize, TensorId, Placement)>,
+}
+
+impl Places {
+    /// Where a tensor is written by its layer.
+    pub(super) fn home(&self, tensor: TensorId) -> Option<Placement> {
+        self.homes[tensor]
+    }
+
+    /// Where a layer finds a tensor.
+    pub(super) fn at(&self, layer: usize, tensor: TensorId) -> Option<Placement> {
+        let restored = self
+            .restored
+            .iter()
+            .find(|(at, t, _)| (*at, *t) == (layer, tensor));
+        restored.map(|(_, _, place)| *place).or(self.homes[tensor])
+    }
+
+    /// What the host writes back before a layer.
+    pub(super) fn restores(&self, layers: &[IntegerLayer], layer: usize) -> Vec<Restore> {
+        let restored = self.restored.iter().filter(|(at, _, _)| *at == layer);
+        restored
+            .filter_map(|&(_, tensor, place)| {
+                let producer = layers.iter().position(|layer| layer.output == tensor)?;
+                Some(Restore {
+                    layer: producer,
+                    place,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Places for `input` and all outputs of `layers`. Where memory is too small, inputs of residual additions are
+/// left to the host in between, the largest first.
 pub(super) fn place(
     network: &IntegerNetwork,
     layers: &[IntegerLayer],
     input: TensorId,
     architecture: &Architecture,
-) -> Result<Vec<Option<Placement>>, CompileError> {
-    let mut alias: Vec<TensorId> = (0..network.tensors.len()).collect();
-    let lives = lives(network, layers, input, architecture, &mut alias);
-    let mut best: Option<(usize, Vec<usize>)> = None;
-    for attempt in 0..ATTEMPTS {
-        let (peak, bases) = pack(&lives, attempt, architecture.activation_words);
-        if best.as_ref().is_none_or(|(least, _)| peak < *least) {
-            best = Some((peak, bases));
+) -> Result<Places, CompileError> {
+    let mut kept: Vec<(usize, TensorId)> = Vec::new();
+    let mut candidates = candidates(network, layers);
+    loop {
+        let mut alias: Vec<TensorId> = (0..network.tensors.len()).collect();
+        let lives = lives(network, layers, input, architecture, &mut alias, &kept);
+        let (peak, bases) = best_packing(&lives, architecture.activation_words);
+        if peak <= architecture.activation_words {
+            return Ok(places(network, &lives, &bases, &alias));
         }
-        if best
-            .as_ref()
-            .is_some_and(|(least, _)| *least <= architecture.activation_words)
-        {
+        let Some(next) = candidates.pop() else {
+            let largest = lives
+                .iter()
+                .max_by_key(|life| life.words)
+                .map_or(0, |life| life.layer);
+            return Err(CompileError::TooSmall {
+                layer: layers[largest].name.clone(),
+                field: "activation_words",
+                needed: peak,
+                available: architecture.activation_words,
+            });
+        };
+        kept.push(next);
+    }
+}
+
+/// Inputs of additions that are not the layer before's output, the largest last.
+fn candidates(network: &IntegerNetwork, layers: &[IntegerLayer]) -> Vec<(usize, TensorId)> {
+    let mut found = Vec::new();
+    for (index, layer) in layers
+        .iter()
+        .enumerate()
+        .filter(|(_, layer)| matches!(layer.op, IntegerOp::Add { .. }))
+    {
+        for &tensor in &layer.inputs {
+            let recent = layers[..index]
+                .last()
+                .is_some_and(|before| before.output == tensor);
+            let made_here = layers[..index].iter().any(|before| before.output == tensor);
+            if made_here && !recent {
+                found.push((index, tensor));
+            }
+        }
+    }
+    found.sort_by_key(|&(_, tensor)| network.tensors[tensor].shape.elements());
+    found
+}
+
+fn best_packing(lives: &[Life], capacity: usize) -> (usize, Vec<usize>) {
+    let mut best = pack(lives, 0, capacity);
+    for attempt in 1..ATTEMPTS {
+        if best.0 <= capacity {
             break;
         }
-    }
-    let (peak, bases) = best.unwrap_or((0, Vec::new()));
-    if peak > architecture.activation_words {
-        let largest = lives
-            .iter()
-            .max_by_key(|life| life.words)
-            .map_or(0, |life| life.layer);
-        return Err(CompileError::TooSmall {
-            layer: layers[largest].name.clone(),
-            field: "activation_words",
-            needed: peak,
-            available: architecture.activation_words,
-        });
-    }
-    let mut places = vec![None; network.tensors.len()];
-    for (life, base) in lives.iter().zip(bases) {
-        places[life.tensor] = Some(placement(network, life.tensor, base));
-    }
-    for tensor in 0..alias.len() {
-        if let Some(place) = places[root(&alias, tensor)] {
-            places[tensor] = Some(placement(network, tensor, place.base));
+        let packing = pack(lives, attempt, capacity);
+        if packing.0 < best.0 {
+            best = packing;
         }
     }
-    Ok(places)
+    best
+}
+
+fn places(network: &IntegerNetwork, lives: &[Life], bases: &[usize], alias: &[TensorId]) -> Places {
+    let mut homes = vec![None; network.tensors.len()];
+    let mut restored = Vec::new();
+    for (life, &base) in lives.iter().zip(bases) {
+        let place = placement(network, life.tensor, base);
+        match life.restored {
+            Some(layer) => restored.push((layer, life.tensor, place)),
+            None => homes[life.tensor] = Some(place),
+        }
+    }
+    for tensor in 0..alias.len() {
+        if let Some(place) = homes[root(alias, tensor)] {
+            homes[tensor] = Some(placement(network, tensor, place.base));
+        }
+    }
+    Places { homes, restored }
 }
 
 fn placement(network: &IntegerNetwork, tensor: TensorId, base: usize) -> Placement {
@@ -81,18 +160,27 @@ fn root(alias: &[TensorId], mut tensor: TensorId) -> TensorId {
     tensor
 }
 
-/// Lifetimes, in-place outputs merged with the input they overwrite.
+/// Lifetimes, in-place outputs merged with the input they overwrite; tensors that the host keeps for a layer live
+/// again for that layer alone.
 fn lives(
     network: &IntegerNetwork,
     layers: &[IntegerLayer],
     input: TensorId,
     architecture: &Architecture,
     alias: &mut [TensorId],
+    kept: &[(usize, TensorId)],
 ) -> Vec<Life> {
+    let is_kept = |layer: usize, tensor: TensorId| kept.contains(&(layer, tensor));
     let last_use = |tensor: TensorId| {
+        let uses = |(index, layer): &(usize, &IntegerLayer)| {
+            layer.inputs.contains(&tensor) && !is_kept(*index, tensor)
+        };
         let used = layers
             .iter()
-            .rposition(|layer| layer.inputs.contains(&tensor));
+            .enumerate()
+            .filter(uses)
+            .map(|(index, _)| index)
+            .next_back();
         if layers.last().is_some_and(|layer| layer.output == tensor) {
             layers.len()
         } else {
@@ -100,37 +188,43 @@ fn lives(
         }
     };
     let words = |tensor: TensorId| placement(network, tensor, 0).words(architecture.columns);
-    let mut lives = vec![Life {
-        tensor: input,
-        words: words(input),
-        born: 0,
-        dies: last_use(input),
-        layer: 0,
-    }];
+    let life = |tensor, born, dies, restored| Life {
+        tensor,
+        words: words(tensor),
+        born,
+        dies,
+        layer: born,
+        restored,
+    };
+    let mut lives = vec![life(input, 0, last_use(input), None)];
     for (index, layer) in layers.iter().enumerate() {
         let dies = last_use(layer.output).max(index);
+        for &tensor in layer
+            .inputs
+            .iter()
+            .filter(|&&tensor| is_kept(index, tensor))
+        {
+            lives.push(life(tensor, index, index, Some(index)));
+        }
+        let ends_here = |tensor: &&TensorId| {
+            last_use(**tensor) == index && **tensor != input && !is_kept(index, **tensor)
+        };
         let over = match layer.op {
-            IntegerOp::Add { .. } => layer
-                .inputs
-                .iter()
-                .find(|&&tensor| last_use(tensor) == index && tensor != input),
+            IntegerOp::Add { .. } => layer.inputs.iter().find(ends_here),
             IntegerOp::Reshape => layer.inputs.first(),
             _ => None,
         };
         if let Some(&over) = over {
             alias[layer.output] = over;
             let owner = root(alias, over);
-            if let Some(life) = lives.iter_mut().find(|life| life.tensor == owner) {
+            if let Some(life) = lives
+                .iter_mut()
+                .find(|life| life.tensor == owner && life.restored.is_none())
+            {
                 life.dies = life.dies.max(dies);
             }
         } else {
-            lives.push(Life {
-                tensor: layer.output,
-                words: words(layer.output),
-                born: index,
-                dies,
-                layer: index,
-            });
+            lives.push(life(layer.output, index, dies, None));
         }
     }
     lives

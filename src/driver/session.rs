@@ -294,9 +294,27 @@ impl<T: Transport> Session<T> {
             descriptor: 0,
             loaded: false,
         };
+        let kept = |index: usize| {
+            image
+                .layers
+                .iter()
+                .any(|layer| layer.restores.iter().any(|restore| restore.layer == index))
+        };
+        let mut outputs: Vec<Vec<u8>> = Vec::with_capacity(image.layers.len());
         for (index, layer) in image.layers.iter().enumerate() {
+            for restore in &layer.restores {
+                let rows = restore
+                    .place
+                    .pack(&self.architecture, &outputs[restore.layer]);
+                self.write(Space::Activation, restore.place.base, &rows)?;
+            }
             let counters = self.run_layer(image, layer, &mut at)?;
             let output = self.read_tensor(&layer.output)?;
+            outputs.push(if kept(index) {
+                output.clone()
+            } else {
+                Vec::new()
+            });
             if !visit(LayerRun {
                 layer: index,
                 output,

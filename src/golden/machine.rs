@@ -112,6 +112,7 @@ impl Machine {
                     outputs.push(self.read(&done.output));
                     layer = layers.next();
                     left = layer.map_or(0, |layer| layer.descriptors);
+                    self.restore(layer, &outputs);
                 }
                 self.execute(index)
                     .map_err(|what| MachineError::Descriptor {
@@ -137,6 +138,15 @@ impl Machine {
             .and_then(|s| s.get_mut(start..start + rows.len()))
         {
             target.copy_from_slice(rows);
+        }
+    }
+
+    /// Writes back what the host has kept for a layer.
+    fn restore(&mut self, layer: Option<&bitweft_isa::image::Layer>, outputs: &[Vec<u8>]) {
+        for restore in layer.into_iter().flat_map(|layer| &layer.restores) {
+            let bytes = outputs.get(restore.layer).map_or(&[][..], Vec::as_slice);
+            let rows = restore.place.pack(&self.architecture, bytes);
+            self.write(Space::Activation, restore.place.base, &rows);
         }
     }
 

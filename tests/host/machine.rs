@@ -20,7 +20,7 @@ fn architecture(columns: usize, quads: usize) -> Architecture {
         accumulator_storage: Storage::Block,
         drain_ways: 1,
         activation_words: 4096,
-        plane_words: 2560,
+        plane_words: 3072,
         record_count: 48,
         descriptor_count: 16,
     };
@@ -112,4 +112,33 @@ fn what_does_not_fit_is_refused_with_what_would_do() {
         )
     });
     assert!(failing, "some case must exceed 20 bits");
+}
+
+#[test]
+fn a_residual_branch_without_room_is_kept_by_the_host() {
+    let mut small = architecture(2, 4);
+    small.activation_words = 300;
+    let mut restored = 0;
+    for case in cases::cases()
+        .iter()
+        .filter(|case| case.network.name == "residual")
+    {
+        let compiled = compile(&case.network, &small).expect("compiles");
+        restored += compiled
+            .image
+            .layers
+            .iter()
+            .map(|layer| layer.restores.len())
+            .sum::<usize>();
+        let bytes: Vec<u8> = case.inputs[0].iter().copied().collect();
+        let expected = network::run(&case.network, case.inputs[0].view()).expect("runs");
+        let outputs = Machine::new(&small)
+            .run(&compiled.image, &bytes)
+            .expect("runs");
+        for (layer, output) in compiled.image.layers.iter().zip(outputs) {
+            let golden: Vec<u8> = expected[layer.tensor].iter().copied().collect();
+            assert_eq!(output, golden, "layer {}", layer.name);
+        }
+    }
+    assert!(restored > 0, "the case must need it");
 }

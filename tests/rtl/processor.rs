@@ -26,7 +26,7 @@ fn architecture(columns: usize, quads: usize, lane: LaneKind, drain_ways: usize)
         },
         drain_ways,
         activation_words: 4096,
-        plane_words: 2560,
+        plane_words: 3072,
         record_count: 48,
         descriptor_count: 16,
     };
@@ -43,10 +43,18 @@ fn library(architecture: &Architecture) -> Library {
 
 /// Runs every case on a processor whose memories start random.
 fn check(architecture: &Architecture, seed: u64) {
+    check_named(architecture, seed, "");
+}
+
+/// Runs the cases whose name begins so.
+fn check_named(architecture: &Architecture, seed: u64, prefix: &str) {
     let library = library(architecture);
     let simulated = Simulated::new(&library, seed).expect("instantiates");
     let mut session = Session::open(simulated, architecture).expect("opens");
-    for case in cases::cases() {
+    for case in cases::cases()
+        .into_iter()
+        .filter(|case| case.network.name.starts_with(prefix))
+    {
         let name = &case.network.name;
         let compiled =
             compile(&case.network, architecture).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -130,4 +138,11 @@ fn the_processor_refuses_another_architectures_program() {
         .run_layers(&compiled.image, &bytes, |_| true)
         .expect_err("refused");
     assert!(matches!(error, DriverError::Image(_)), "{error}");
+}
+
+#[test]
+fn a_residual_branch_kept_by_the_host() {
+    let mut small = architecture(2, 4, LaneKind::Table, 1);
+    small.activation_words = 300;
+    check_named(&small, 6, "residual");
 }

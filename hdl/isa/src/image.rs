@@ -47,6 +47,19 @@ pub struct Layer {
     pub output: Placement,
     /// Number of descriptors.
     pub descriptors: usize,
+    /// Outputs of earlier layers that the host writes back before the layer runs: a residual branch that activation
+    /// memory had no room for in between.
+    pub restores: Vec<Restore>,
+}
+
+/// An output that the host has kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restore {
+    /// Index of the layer whose output it is; earlier than the layer that needs it.
+    pub layer: usize,
+    /// Where it goes.
+    pub place: Placement,
 }
 
 /// A compiled network.
@@ -122,6 +135,16 @@ pub enum ImageError {
         found: u32,
         /// Fingerprint of the architecture.
         expected: u32,
+    },
+    /// A restored output that is not an earlier layer's.
+    #[error(
+        "program image: layer {layer} restores the output of layer {restored}, which is not before it"
+    )]
+    Restore {
+        /// Layer index.
+        layer: usize,
+        /// Index of the layer whose output it restores.
+        restored: usize,
     },
     /// Rows that lie outside a memory or are not whole.
     #[error(
@@ -255,6 +278,19 @@ impl Image {
                 expected: architecture.fingerprint(),
             });
         }
+        for (layer, restore) in self
+            .layers
+            .iter()
+            .enumerate()
+            .flat_map(|(at, layer)| layer.restores.iter().map(move |r| (at, r)))
+        {
+            if restore.layer >= layer {
+                return Err(ImageError::Restore {
+                    layer,
+                    restored: restore.layer,
+                });
+            }
+        }
         for (phase_index, phase) in self.phases.iter().enumerate() {
             for (write_index, write) in phase.writes.iter().enumerate() {
                 let row = architecture.row_bytes(write.space);
@@ -321,12 +357,14 @@ mod tests {
             phases: vec![Phase {
                 writes: vec![write],
                 descriptors: 1,
+                restores: Vec::new(),
             }],
             layers: vec![Layer {
                 name: "conv".into(),
                 tensor: 1,
                 output: place,
                 descriptors: 1,
+                restores: Vec::new(),
             }],
         }
     }
