@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bitweft::model::float::FloatNetwork;
+use bitweft::compiler::compile;
 use bitweft::model::load::Model;
 use bitweft::quant::{Allocation, Options, Quantizer};
 use bitweft_sim::Profile;
 use clap::{Args, Subcommand};
-use ndarray::{Array3, Axis};
+use ndarray::Axis;
 use serde::Serialize;
 
 use super::console::{Console, grouped, table};
@@ -109,7 +109,9 @@ impl CyclesBench {
             );
             return Err(UsageError(message).into());
         };
-        let images = self.images(&network)?;
+        let images = self
+            .input
+            .calibration(&network, &self.calibration, CALIBRATION_IMAGES)?;
         let spinner = console.spinner("calibrating");
         let quantizer = Quantizer::new(&network, &images, Options::default())?;
         spinner.finish_and_clear();
@@ -133,19 +135,6 @@ impl CyclesBench {
         })
     }
 
-    fn images(&self, network: &FloatNetwork) -> Result<Vec<Array3<f32>>> {
-        let shape = network.tensors[network.input].shape;
-        let data = self.input.load_data(&self.calibration, shape, None)?;
-        let count = CALIBRATION_IMAGES.min(data.len());
-        (0..count)
-            .map(|index| {
-                let at = index * data.len() / count;
-                let image = data.reals_for(network, at..at + 1)?;
-                Ok(image.index_axis(Axis(0), 0).to_owned())
-            })
-            .collect()
-    }
-
     fn measure(
         &self,
         budget: f64,
@@ -157,7 +146,8 @@ impl CyclesBench {
         let shape = network.tensors[network.input].shape;
         let data = self.input.load_data(&self.calibration, shape, Some(1))?;
         let input = data.bytes_for(&network, 0..1)?;
-        let mut cosimulation = Cosimulation::new(&network, &board.architecture, library)?;
+        let compiled = compile(&network, &board.architecture)?;
+        let mut cosimulation = Cosimulation::new(&network, compiled, &board.architecture, library)?;
         cosimulation.run(input.index_axis(Axis(0), 0), || ())?;
         let findings = cosimulation.findings();
         let layers: Vec<Layer> = findings

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use bitweft::compiler::{
-    Compiled, compile,
+    Compiled,
     cycles::{self, Cycles},
 };
 use bitweft::driver::{LayerRun, Session, Simulated};
@@ -126,13 +126,13 @@ pub(crate) struct Cosimulation<'a> {
 }
 
 impl<'a> Cosimulation<'a> {
-    /// Compiles the network, and opens a session on a processor out of reset.
+    /// Opens a session on a processor out of reset, for a compiled network.
     pub(crate) fn new(
         network: &IntegerNetwork,
+        compiled: Compiled,
         architecture: &'a Architecture,
         library: &Library,
     ) -> Result<Self> {
-        let compiled = compile(network, architecture)?;
         let mut layers = Vec::with_capacity(compiled.image.layers.len());
         let mut predicted = Vec::with_capacity(compiled.image.layers.len());
         for index in 0..compiled.image.layers.len() {

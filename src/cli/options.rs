@@ -47,19 +47,19 @@ pub(crate) struct Board {
     pub(crate) name: String,
     /// Parameters of the processor.
     pub(crate) architecture: Architecture,
-    /// The processor's clock on the board, where the file states one.
+    /// The clock that the processor must reach on the board, where the file states one.
     pub(crate) clock_hertz: Option<f64>,
 }
 
 /// The part of a board file that says how fast the processor runs.
 #[derive(Deserialize)]
 struct ClockFile {
-    clock: Option<Clock>,
+    budget: Option<Clock>,
 }
 
 #[derive(Deserialize)]
 struct Clock {
-    frequency_hz: Option<f64>,
+    mhz: Option<f64>,
 }
 
 impl ArchitectureArguments {
@@ -86,12 +86,12 @@ impl ArchitectureArguments {
         };
         let architecture = Architecture::from_toml(&text).with_context(|| self.arch.clone())?;
         let clock = toml::from_str::<ClockFile>(&text)
-            .with_context(|| format!("{}: table `clock`", self.arch))?
-            .clock;
+            .with_context(|| format!("{}: table `budget`", self.arch))?
+            .budget;
         Ok(Board {
             name: self.arch.clone(),
             architecture,
-            clock_hertz: clock.and_then(|clock| clock.frequency_hz),
+            clock_hertz: clock.and_then(|clock| clock.mhz).map(|mhz| mhz * 1e6),
         })
     }
 }
@@ -172,6 +172,25 @@ impl InputArguments {
         }
         Ok(data)
     }
+
+    /// At most `wanted` real inputs of a data file, spread evenly over it.
+    pub(crate) fn calibration(
+        &self,
+        network: &FloatNetwork,
+        path: &Path,
+        wanted: usize,
+    ) -> Result<Vec<Array3<f32>>> {
+        let shape = network.tensors[network.input].shape;
+        let data = self.load_data(path, shape, None)?;
+        let count = wanted.min(data.len());
+        (0..count)
+            .map(|index| {
+                let at = index * data.len() / count;
+                let image = data.reals_for(network, at..at + 1)?;
+                Ok(image.index_axis(Axis(0), 0).to_owned())
+            })
+            .collect()
+    }
 }
 
 /// Rounding family, as an argument.
@@ -231,26 +250,6 @@ impl WidthArguments {
         }
     }
 
-    /// Calibration images of a data file, spread evenly over it.
-    pub(crate) fn calibration(
-        &self,
-        network: &FloatNetwork,
-        input: &InputArguments,
-        path: &Path,
-    ) -> Result<Vec<Array3<f32>>> {
-        let shape = network.tensors[network.input].shape;
-        let data = input.load_data(path, shape, None)?;
-        let wanted = usize::try_from(self.images).unwrap_or(usize::MAX);
-        let count = wanted.min(data.len());
-        (0..count)
-            .map(|index| {
-                let at = index * data.len() / count;
-                let image = data.reals_for(network, at..at + 1)?;
-                Ok(image.index_axis(Axis(0), 0).to_owned())
-            })
-            .collect()
-    }
-
     /// Quantizes a float network on the images of a data file.
     pub(crate) fn quantize(
         &self,
@@ -260,7 +259,8 @@ impl WidthArguments {
         console: &Console,
     ) -> Result<(IntegerNetwork, Report)> {
         let allocation = self.required()?;
-        let images = self.calibration(network, input, calibration)?;
+        let wanted = usize::try_from(self.images).unwrap_or(usize::MAX);
+        let images = input.calibration(network, calibration, wanted)?;
         let spinner = console.spinner(&format!("quantizing on {} images", images.len()));
         let result = Quantizer::new(network, &images, self.options())?.quantize(allocation)?;
         spinner.finish_and_clear();

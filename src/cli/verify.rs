@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use bitweft::compiler::compile;
 use bitweft::model::integer::IntegerNetwork;
 use bitweft_sim::Profile;
 use clap::Args;
@@ -80,15 +81,17 @@ impl Verify {
         } else {
             Profile::Fast
         };
+        let context = || format!("{} on {}", network.name, board.name);
+        let compiled = compile(&network, &board.architecture).with_context(context)?;
         let library = library(&board.architecture, profile, console)?;
         let start = Instant::now();
-        let mut cosimulation = Cosimulation::new(&network, &board.architecture, &library)
-            .with_context(|| format!("{} on {}", network.name, board.name))?;
+        let mut cosimulation = Cosimulation::new(&network, compiled, &board.architecture, &library)
+            .with_context(context)?;
         let bar = console.bar(inputs.dim().0 * cosimulation.layer_count(), "simulating");
         for input in inputs.outer_iter() {
             cosimulation
                 .run(input, || bar.inc(1))
-                .with_context(|| format!("{} on {}", network.name, board.name))?;
+                .with_context(context)?;
         }
         bar.finish_and_clear();
         let seconds = start.elapsed().as_secs_f64();
@@ -221,8 +224,9 @@ fn text(result: &Verification) -> String {
             result.seconds
         ),
     ];
-    if let Some(rate) = result.inferences_per_second {
-        lines.push(format!("{rate:.1} inferences a second"));
+    if let (Some(rate), Some(clock)) = (result.inferences_per_second, result.clock_hz) {
+        let mhz = clock / 1e6;
+        lines.push(format!("{rate:.1} inferences a second at {mhz} MHz"));
     }
     lines.extend(difference_lines(&result.findings));
     lines.join("\n")
