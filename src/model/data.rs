@@ -195,6 +195,14 @@ impl Dataset {
         }
     }
 
+    /// Loads a data set from an `.npz` archive in memory, under the name `name`.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; `name` stands for the path.
+    pub fn from_npz(bytes: &[u8], name: &str, options: &DataOptions) -> Result<Self, DataError> {
+        npz::load_bytes(bytes, Path::new(name), options)
+    }
+
     /// Number of images.
     #[must_use]
     pub fn len(&self) -> usize {

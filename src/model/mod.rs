@@ -5,6 +5,7 @@
 
 pub mod bwfile;
 pub mod data;
+pub mod embedded;
 pub mod float;
 pub mod input;
 pub mod integer;

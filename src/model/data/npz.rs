@@ -1,7 +1,7 @@
 //! Data sets in NumPy's `.npz` archives.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use ndarray::Array4;
@@ -16,15 +16,16 @@ const NAME_ARRAYS: [&str; 2] = ["names", "files"];
 /// Most bytes of labels or names.
 const SIDE_BYTES_MAX: usize = 1 << 26;
 
-type Archive = ZipArchive<BufReader<File>>;
-
-fn open(path: &Path) -> Result<Archive, DataError> {
+fn open(path: &Path) -> Result<ZipArchive<BufReader<File>>, DataError> {
     let file = File::open(path).map_err(|cause| DataError::io(path, cause))?;
-    ZipArchive::new(BufReader::new(file))
-        .map_err(|e| DataError::part(path, "archive", e.to_string()))
+    archive(BufReader::new(file), path)
 }
 
-fn entries(archive: &Archive) -> Vec<String> {
+fn archive<R: Read + Seek>(file: R, path: &Path) -> Result<ZipArchive<R>, DataError> {
+    ZipArchive::new(file).map_err(|e| DataError::part(path, "archive", e.to_string()))
+}
+
+fn entries<R: Read + Seek>(archive: &ZipArchive<R>) -> Vec<String> {
     archive
         .file_names()
         .filter_map(Result::ok)
@@ -41,7 +42,23 @@ pub(super) fn is_npz(path: &Path) -> Result<bool, DataError> {
 
 /// Loads the images, and the labels and names where there are any.
 pub(super) fn load(path: &Path, options: &DataOptions) -> Result<Dataset, DataError> {
-    let mut archive = open(path)?;
+    read(open(path)?, path, options)
+}
+
+/// As [`load`], from an archive in memory; `name` stands for the path.
+pub(super) fn load_bytes(
+    bytes: &[u8],
+    name: &Path,
+    options: &DataOptions,
+) -> Result<Dataset, DataError> {
+    read(archive(std::io::Cursor::new(bytes), name)?, name, options)
+}
+
+fn read<R: Read + Seek>(
+    mut archive: ZipArchive<R>,
+    path: &Path,
+    options: &DataOptions,
+) -> Result<Dataset, DataError> {
     let names = entries(&archive);
     let find = |wanted: &[&'static str]| {
         let has = |name: &&&str| {
