@@ -102,7 +102,7 @@ fn text(accuracy: &Accuracy) -> String {
 }
 
 /// Images with the label first, and with the label among the first five.
-fn integer_hits(
+pub(super) fn integer_hits(
     network: &IntegerNetwork,
     data: &Dataset,
     labels: &[usize],
@@ -124,7 +124,7 @@ fn integer_hits(
 }
 
 /// As [`integer_hits`], on real numbers.
-fn float_hits(
+pub(super) fn float_hits(
     network: &FloatNetwork,
     data: &Dataset,
     labels: &[usize],

@@ -4,6 +4,7 @@ mod bench;
 mod compile;
 mod console;
 mod cosimulation;
+mod demo;
 mod devices;
 mod doctor;
 mod evaluate;
@@ -61,6 +62,7 @@ enum Command {
     Verify(verify::Verify),
     Bench(bench::Bench),
     Devices(devices::Devices),
+    Demo(demo::Demo),
 }
 
 impl Command {
@@ -75,6 +77,7 @@ impl Command {
             Self::Verify(command) => command.run(console),
             Self::Bench(command) => command.run(console),
             Self::Devices(command) => command.run(console),
+            Self::Demo(command) => command.run(console),
         }
     }
 }

@@ -63,6 +63,13 @@ struct Clock {
 }
 
 impl ArchitectureArguments {
+    /// The architecture of a name, as the argument takes it.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            arch: name.to_owned(),
+        }
+    }
+
     /// Reads the architecture.
     pub(crate) fn load(&self) -> Result<Board> {
         let shipped = SHIPPED.iter().find(|(name, _)| *name == self.arch);

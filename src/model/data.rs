@@ -297,6 +297,25 @@ impl Dataset {
         }
     }
 
+    /// Some of the images, with their labels and names.
+    ///
+    /// # Errors
+    /// [`DataError::Range`].
+    pub fn part(&self, range: Range<usize>) -> Result<Self, DataError> {
+        self.check(self.shape(), &range)?;
+        let rows = Slice::from(range.clone());
+        Ok(Self {
+            name: self.name.clone(),
+            images: match &self.images {
+                Images::Pixels(all) => Images::Pixels(all.slice_axis(Axis(0), rows).to_owned()),
+                Images::Signed(all) => Images::Signed(all.slice_axis(Axis(0), rows).to_owned()),
+                Images::Real(all) => Images::Real(all.slice_axis(Axis(0), rows).to_owned()),
+            },
+            labels: self.labels.as_ref().map(|all| all[range.clone()].to_vec()),
+            names: self.names.as_ref().map(|all| all[range].to_vec()),
+        })
+    }
+
     fn check(&self, expected: Shape, range: &Range<usize>) -> Result<(), DataError> {
         if self.shape() != expected {
             return Err(DataError::Shape {

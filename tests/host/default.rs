@@ -65,10 +65,11 @@ fn the_embedded_files_are_small() {
 fn quantization_costs_little() {
     let network = embedded::network().expect("loads");
     let images = embedded::images().expect("loads");
-    let reals = images.reals_for(&network, embedded::CALIBRATION).expect("fits");
+    let reals = images
+        .reals_for(&network, embedded::CALIBRATION)
+        .expect("fits");
     let calibration: Vec<Array3<f32>> = reals.outer_iter().map(|i| i.to_owned()).collect();
-    let quantizer =
-        Quantizer::new(&network, &calibration, Options::default()).expect("calibrates");
+    let quantizer = Quantizer::new(&network, &calibration, Options::default()).expect("calibrates");
     let float = float_top1(&images);
     for (allocation, loss) in [
         (Allocation::Uniform(8), 0.01),
@@ -76,10 +77,20 @@ fn quantization_costs_little() {
     ] {
         let (integer, report) = quantizer.quantize(allocation).expect("quantizes");
         let found = integer_top1(&integer, &images);
-        println!("{allocation:?}: top-1 {found} (float {float}), {} bits", report.average_bits);
-        assert!(found >= float - loss - 1e-9, "{allocation:?}: {found}, float {float}");
+        println!(
+            "{allocation:?}: top-1 {found} (float {float}), {} bits",
+            report.average_bits
+        );
+        assert!(
+            found >= float - loss - 1e-9,
+            "{allocation:?}: {found}, float {float}"
+        );
         if let Allocation::PerFilter(budget) = allocation {
-            assert!(report.average_bits <= budget, "{} bits", report.average_bits);
+            assert!(
+                report.average_bits <= budget,
+                "{} bits",
+                report.average_bits
+            );
         }
     }
 }
