@@ -1,7 +1,7 @@
 //! The processor: all units, connected by name.
 //!
-//! Every output of a unit is a wire of that name; every input takes the wire of its name, but for the few of
-//! [`alias`]. Ports: `clock`, `reset`, the channels `receive_*` and `transmit_*` of the host port, and `running`.
+//! Every output of a unit is a wire of that name; every input takes the wire of its name, but for a few that
+//! `alias` renames. Ports: `clock`, `reset`, the channels `receive_*` and `transmit_*` of the host port, and `running`.
 
 use crate::{
     activation_memory::activation_memory,
