@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use bitweft::compiler::compile;
 use bitweft::model::data::{DataOptions, Dataset};
 use bitweft::model::embedded;
 use bitweft::model::float::FloatNetwork;
@@ -168,7 +169,8 @@ fn simulate(
     console: &Console,
 ) -> Result<Findings> {
     let inputs = subject.test.bytes_for(network, 0..1)?;
-    let mut cosimulation = Cosimulation::new(network, &board.architecture, library)?;
+    let compiled = compile(network, &board.architecture)?;
+    let mut cosimulation = Cosimulation::new(network, compiled, &board.architecture, library)?;
     let bar = console.bar(cosimulation.layer_count(), "simulating");
     cosimulation.run(inputs.index_axis(Axis(0), 0), || bar.inc(1))?;
     bar.finish_and_clear();
