@@ -360,6 +360,7 @@ mod tests {
             tensor: 0,
             output,
             descriptors: 1,
+            restores: Vec::new(),
         };
         let program = image::Image {
             fingerprint: 0,
