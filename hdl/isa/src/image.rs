@@ -357,7 +357,6 @@ mod tests {
             phases: vec![Phase {
                 writes: vec![write],
                 descriptors: 1,
-                restores: Vec::new(),
             }],
             layers: vec![Layer {
                 name: "conv".into(),
