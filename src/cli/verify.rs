@@ -227,7 +227,9 @@ fn text(result: &Verification) -> String {
     ];
     if let (Some(rate), Some(clock)) = (result.inferences_per_second, result.clock_hz) {
         let mhz = clock / 1e6;
-        lines.push(format!("{rate:.1} inferences a second at {mhz} MHz, transfers not counted"));
+        lines.push(format!(
+            "{rate:.1} inferences a second at {mhz} MHz, transfers not counted"
+        ));
     }
     lines.extend(difference_lines(&result.findings));
     lines.join("\n")
