@@ -24,6 +24,9 @@ struct Mutation {
     to: String,
 }
 
+/// Polls of the processor's state after which a run hangs.
+const POLLS_MAX: usize = 2000;
+
 /// What is replaced by what.
 const RULES: [(&str, &str); 9] = [
     (" + ", " - "),
@@ -122,6 +125,8 @@ fn caught(library: &Library, architecture: &Architecture, cases: &[cases::Case])
         Ok(session) => session,
         Err(error) => return Some(error.to_string()),
     };
+    // The longest descriptor of the cases takes fewer polls than that.
+    session.limit_polls(POLLS_MAX);
     for case in cases {
         let compiled = compile(&case.network, architecture).expect("compiles");
         let expected = network::run(&case.network, case.inputs[0].view()).expect("runs");

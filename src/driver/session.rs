@@ -11,7 +11,7 @@ use bitweft_isa::{
 
 /// Empty receptions in a row after which a response is given up.
 const SILENCE_MAX: usize = 64;
-/// Polls after which a run is given up.
+/// Polls after which a run is given up, if the caller sets no other number.
 const POLLS_MAX: usize = 1_000_000;
 
 /// One layer's execution.
@@ -31,6 +31,7 @@ pub struct Session<T> {
     architecture: Architecture,
     sequence: u8,
     received: Vec<u8>,
+    polls_max: usize,
 }
 
 impl<T: Transport> Session<T> {
@@ -44,6 +45,7 @@ impl<T: Transport> Session<T> {
             architecture: architecture.clone(),
             sequence: 0,
             received: Vec::new(),
+            polls_max: POLLS_MAX,
         };
         let payload = session.ask(Command::Identify, None, 0, &[])?;
         let word = |at: usize| {
@@ -65,6 +67,11 @@ impl<T: Transport> Session<T> {
             }
         }
         Ok(session)
+    }
+
+    /// Sets after how many polls a run is given up.
+    pub fn limit_polls(&mut self, polls: usize) {
+        self.polls_max = polls;
     }
 
     /// The stream below.
@@ -184,7 +191,7 @@ impl<T: Transport> Session<T> {
         let mut payload = self.architecture.fingerprint().to_le_bytes().to_vec();
         payload.extend(u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes());
         self.ask(Command::Run, None, first, &payload)?;
-        for _ in 0..POLLS_MAX {
+        for _ in 0..self.polls_max {
             let status = self.ask(Command::Status, None, 0, &[])?;
             let [state, _, low, high] = status[..] else {
                 return Err(DriverError::Answer {
