@@ -49,7 +49,7 @@ graph = helper.make_graph(
     [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 10])], constants)
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 onnx.checker.check_model(model)
-onnx.save(model, "/tmp/float.onnx")
+onnx.save(model, "float.onnx")
 
 images = rng.uniform(-1, 1, (32, 3, 8, 8)).astype(np.float32)
 
@@ -69,7 +69,7 @@ kinds = {
     "qoperator": (QuantFormat.QOperator, QuantType.QUInt8, False),
 }
 for name, (form, activation, per_channel) in kinds.items():
-    quantize_static("/tmp/float.onnx", f"{name}.onnx", Images(), quant_format=form, activation_type=activation,
+    quantize_static("float.onnx", f"{name}.onnx", Images(), quant_format=form, activation_type=activation,
                     weight_type=QuantType.QInt8, per_channel=per_channel)
     session = ort.InferenceSession(f"{name}.onnx", providers=["CPUExecutionProvider"])
     answers[name] = np.concatenate([session.run(None, {"x": image[None]})[0] for image in images])
