@@ -12,7 +12,7 @@ use bitweft::{
     driver::{Session, Simulated},
     golden::network,
 };
-use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
+use bitweft_isa::architecture::Architecture;
 use bitweft_sim::{Build, Library, Profile};
 use std::process::ExitCode;
 
@@ -39,22 +39,6 @@ const RULES: [(&str, &str); 9] = [
     (" = ~", " = "),
     (" ? ", " == 1'b0 ? "),
 ];
-
-fn architecture() -> Architecture {
-    Architecture {
-        columns: 2,
-        quads: 3,
-        lane: LaneKind::Table,
-        accumulator_bits: 32,
-        accumulator_depth: 64,
-        accumulator_storage: Storage::Block,
-        drain_ways: 1,
-        activation_words: 4096,
-        plane_words: 3072,
-        record_count: 48,
-        descriptor_count: 16,
-    }
-}
 
 /// Every line of behaviour that a rule applies to, by module.
 fn sites(verilog: &str) -> Vec<Mutation> {
@@ -170,7 +154,7 @@ fn main() -> ExitCode {
             .unwrap_or(default)
     };
     let (count, seed) = (number(1, 24), number(2, 1));
-    let architecture = architecture();
+    let architecture = cases::architecture(2, 3);
     let verilog = bitweft_hdl::verilog(&architecture).expect("emits");
     let cases = cases::cases();
     let build = |text: String| {

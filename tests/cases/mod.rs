@@ -10,6 +10,7 @@ use bitweft::model::{
         Rounding,
     },
 };
+use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 use ndarray::{Array1, Array3, Array4};
 
 /// A reproducible stream of numbers.
@@ -504,4 +505,23 @@ pub(crate) fn cases() -> Vec<Case> {
         finish(b);
     }
     cases
+}
+
+/// A processor of table lanes with memories that every case fits, some of them only in several phases.
+pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
+    let architecture = Architecture {
+        columns,
+        quads,
+        lane: LaneKind::Table,
+        accumulator_bits: 32,
+        accumulator_depth: 64,
+        accumulator_storage: Storage::Block,
+        drain_ways: 1,
+        activation_words: 4096,
+        plane_words: 3072,
+        record_count: 48,
+        descriptor_count: 16,
+    };
+    architecture.check().expect("valid");
+    architecture
 }

@@ -8,25 +8,8 @@ use bitweft::{
     compiler::{CompileError, compile},
     golden::{machine::Machine, network},
 };
-use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
-
-fn architecture(columns: usize, quads: usize) -> Architecture {
-    let architecture = Architecture {
-        columns,
-        quads,
-        lane: LaneKind::Table,
-        accumulator_bits: 32,
-        accumulator_depth: 64,
-        accumulator_storage: Storage::Block,
-        drain_ways: 1,
-        activation_words: 4096,
-        plane_words: 3072,
-        record_count: 48,
-        descriptor_count: 16,
-    };
-    architecture.check().expect("valid");
-    architecture
-}
+use bitweft_isa::architecture::Architecture;
+use cases::architecture;
 
 /// Runs every case; returns the largest number of phases that one took.
 fn check(architecture: &Architecture) -> usize {

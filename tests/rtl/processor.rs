@@ -12,25 +12,14 @@ use bitweft::{
 use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 use bitweft_sim::{Build, Library, Profile};
 
+/// The cases' processor with other lanes; plain ones keep their accumulators in LUTRAM.
 fn architecture(columns: usize, quads: usize, lane: LaneKind, drain_ways: usize) -> Architecture {
-    let architecture = Architecture {
-        columns,
-        quads,
-        lane,
-        accumulator_bits: 32,
-        accumulator_depth: 64,
-        accumulator_storage: if lane == LaneKind::Table {
-            Storage::Block
-        } else {
-            Storage::Distributed
-        },
-        drain_ways,
-        activation_words: 4096,
-        plane_words: 3072,
-        record_count: 48,
-        descriptor_count: 16,
-    };
-    architecture.check().expect("valid");
+    let mut architecture = cases::architecture(columns, quads);
+    architecture.lane = lane;
+    architecture.drain_ways = drain_ways;
+    if lane == LaneKind::Plain {
+        architecture.accumulator_storage = Storage::Distributed;
+    }
     architecture
 }
 
