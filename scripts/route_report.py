@@ -1,9 +1,11 @@
 """Reads a board file and nextpnr's report for scripts/route.
 
 part BOARD.toml          shell assignments for nextpnr: part, package, speed, mhz
+carries NETLIST          opens carry outputs that nothing takes and carry inputs that nothing reads (nextpnr would give each a cell)
 check BOARD.toml REPORT  a table of what is used and how fast it is; exit 1 where the [budget] is not met
 """
 
+import collections
 import json
 import sys
 import tomllib
@@ -12,8 +14,34 @@ import tomllib
 RESOURCES = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D"}
 
 
+def open_carries(path: str) -> None:
+    """Rewrites a yosys netlist in place."""
+    with open(path, encoding="utf-8") as file:
+        netlist = json.load(file)
+    for module in netlist["modules"].values():
+        if "blackbox" in module["attributes"]:
+            continue
+        carries = [cell for cell in module["cells"].values() if cell["type"] == "CCU2C"]
+        ports = [port["bits"] for port in module["ports"].values()]
+        cells = [bits for cell in module["cells"].values() for bits in cell["connections"].values()]
+        ends = collections.Counter(bit for bits in ports + cells for bit in bits)
+        for cell in carries:
+            wires = cell["connections"]
+            if ends[wires["COUT"][0]] == 1:
+                wires["COUT"] = ["x"]
+            # Where the first half does not propagate and its sum is not used, the carry-in goes nowhere.
+            silent = wires["C0"] == wires["D0"] == ["1"] and cell["parameters"]["INIT0"].startswith("0000")
+            if wires["CIN"][0] in ("0", "1") and silent and ends[wires["S0"][0]] == 1:
+                wires["CIN"] = ["x"]
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(netlist, file)
+
+
 def main() -> int:
     command, board_path, *rest = sys.argv[1:]
+    if command == "carries":
+        open_carries(board_path)
+        return 0
     with open(board_path, "rb") as file:
         board = tomllib.load(file)
     for table in ("part", "budget"):

@@ -153,9 +153,10 @@ impl Feed {
     }
 }
 
+/// The columns' words, as the lanes take them.
 fn words(module: &Module, bus: &Net) -> Vec<Net> {
     (0..bus.width() / 32)
-        .map(|column| module.slice(bus, 32 * column, 32))
+        .map(|column| dot::signed(module, &module.slice(bus, 32 * column, 32)))
         .collect()
 }
 

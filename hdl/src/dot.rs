@@ -2,11 +2,11 @@
 //! uses together.
 //!
 //! A dot unit holds two banks of K = 4 x `quads` activations and computes `plane::dot` of a plane word and a bank, one
-//! plane a cycle. [`build`] makes a unit with controls of its own:
+//! plane a cycle. Activations are signed bytes (`plane::input`). [`build`] makes a unit with controls of its own:
 //!
 //! | port | bits | |
 //! |---|---|---|
-//! | `captured` | 32 | four activations, lowest byte first |
+//! | `captured` | 32 | four bytes of activations, lowest first |
 //! | `fill_enable` | 1 | fill in progress: 8 cycles a quad, `captured` stable |
 //! | `fill_quad` | 5 | quad that `captured` belongs to |
 //! | `fill_entry` | 3 | 0 to 7 in these 8 cycles |
@@ -31,7 +31,10 @@ use crate::{
     builder::{Module, Net},
     dot_plain, dot_table,
 };
-use bitweft_isa::architecture::{Architecture, LaneKind};
+use bitweft_isa::{
+    QUAD,
+    architecture::{Architecture, LaneKind},
+};
 
 /// Bits of a quad's number.
 pub(crate) const QUAD_BITS: usize = 5;
@@ -119,11 +122,22 @@ pub fn sum_bits(architecture: &Architecture) -> usize {
     level[0].bits()
 }
 
+/// A word of activation bytes as inputs of the array (`plane::input`).
+pub(crate) fn signed(module: &Module, word: &Net) -> Net {
+    let parts: Vec<Net> = (0..QUAD)
+        .flat_map(|byte| {
+            let sign = module.not(&module.bit(word, 8 * byte + 7));
+            [module.slice(word, 8 * byte, 7), sign]
+        })
+        .collect();
+    module.concat(&parts.iter().collect::<Vec<_>>())
+}
+
 /// A dot unit with controls of its own.
 #[must_use]
 pub fn build(architecture: &Architecture) -> Module {
     let module = Module::new("dot");
-    let captured = module.input("captured", 32);
+    let captured = signed(&module, &module.input("captured", 32));
     let inputs = DotInputs::declare(&module, architecture);
     let controls = controls(&module, architecture, &inputs);
     let mut ports = vec![("captured", &captured)];
@@ -142,7 +156,10 @@ struct Range {
 
 impl Range {
     fn byte() -> Self {
-        Self { low: 0, high: 255 }
+        Self {
+            low: i64::from(i8::MIN),
+            high: i64::from(i8::MAX),
+        }
     }
 
     /// `left + (right ^ sign)`.

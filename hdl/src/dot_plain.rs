@@ -68,8 +68,8 @@ pub(crate) fn unit(architecture: &Architecture) -> Module {
                 .collect();
             let active = module.mux(&plane_bank, &held[1], &held[0]);
             let pair = |at: usize| {
-                let first = module.zero_extend(&module.slice(&active, 16 * at, 8), pair_bits);
-                let second = module.zero_extend(&module.slice(&active, 16 * at + 8, 8), pair_bits);
+                let first = module.sign_extend(&module.slice(&active, 16 * at, 8), pair_bits);
+                let second = module.sign_extend(&module.slice(&active, 16 * at + 8, 8), pair_bits);
                 let sign = module.bit(&sign_pairs, 2 * quad + at);
                 let sum = module.add_complement(&first, &second, &sign);
                 let sum = module.registered(&format!("pair_{quad}_{at}"), &sum);

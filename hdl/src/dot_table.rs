@@ -60,8 +60,8 @@ pub(crate) fn unit(architecture: &Architecture) -> Module {
 
     let (pair_bits, quad_bits) = pair_and_quad_bits();
     let pair = |name: &str, at: usize| {
-        let first = module.zero_extend(&module.slice(&captured, 16 * at, 8), pair_bits);
-        let second = module.zero_extend(&module.slice(&captured, 16 * at + 8, 8), pair_bits);
+        let first = module.sign_extend(&module.slice(&captured, 16 * at, 8), pair_bits);
+        let second = module.sign_extend(&module.slice(&captured, 16 * at + 8, 8), pair_bits);
         let sum = module.add_complement(&first, &second, &module.bit(&sign_pairs, at));
         module.sign_extend(&module.registered(name, &sum), quad_bits)
     };

@@ -246,7 +246,7 @@ impl Filter {
         offset: &Offset,
     ) -> Result<Record, CompileError> {
         let name = &site.layer.name;
-        let zero = site.input_zero(0);
+        let zero = site.input_zero(0) - plane::INPUT_OFFSET;
         let sum: i64 = self.weights.iter().map(|&w| i64::from(w)).sum();
         let bias = i64::from(op.bias[self.index]) - zero * sum;
         let (stored, binary, zero_width) = match self.planes {
@@ -265,25 +265,22 @@ impl Filter {
             zero: zero_width,
             ..record
         };
-        let positive: i64 = self
-            .weights
-            .iter()
-            .filter(|w| **w > 0)
-            .map(|&w| 255 * i64::from(w))
-            .sum();
-        let negative: i64 = self
-            .weights
-            .iter()
-            .filter(|w| **w < 0)
-            .map(|&w| 255 * i64::from(w))
-            .sum();
-        requantize::check_range(name, self.index, bias + negative, bias + positive, &record)?;
+        // Reach of the products for inputs from -128 to 127, whichever way each is at its end.
+        let reach = |least: i8, most: i8| -> i64 {
+            let ends = self.weights.iter().map(|&w| {
+                let end = if w > 0 { most } else { least };
+                i64::from(w) * i64::from(end)
+            });
+            ends.sum()
+        };
+        let (low, high) = (reach(i8::MAX, i8::MIN), reach(i8::MIN, i8::MAX));
+        requantize::check_range(name, self.index, bias + low, bias + high, &record)?;
         self.check_accumulator(site, op, offset)?;
         Ok(record)
     }
 
     /// The largest magnitude that the accumulator can reach, in any order of summation: every input is at
-    /// most 255, and the complements add at most the sum of their offsets' magnitudes.
+    /// most 128, and the complements add at most the sum of their offsets' magnitudes.
     fn check_accumulator(
         &self,
         site: &Site<'_>,
@@ -304,7 +301,7 @@ impl Filter {
             .sum::<i64>()
             + inputs
             - integer(self.weights.len());
-        let reach = 255 * weighted.max(inputs) + offset.reach;
+        let reach = plane::INPUT_OFFSET * weighted.max(inputs) + offset.reach;
         let bits = site.architecture.accumulator_bits;
         if reach >= 1 << (bits - 1) {
             return Err(CompileError::Overflow {

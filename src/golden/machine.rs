@@ -286,15 +286,15 @@ impl Machine {
         )
     }
 
-    /// All inputs of an output pixel in the order of the chunks; those past the last tap are 0.
-    fn gather(&mut self, d: &Descriptor, y: usize, x: usize) -> Result<Vec<u8>, String> {
+    /// All inputs of an output pixel in the order of the chunks; bytes past the last tap are 0.
+    fn gather(&mut self, d: &Descriptor, y: usize, x: usize) -> Result<Vec<i8>, String> {
         let total =
             usize::try_from(d.chunk_count).map_err(|e| e.to_string())? * self.architecture.inputs();
         let mut inputs = Vec::with_capacity(total);
         for ky in 0..d.kernel_height {
             for kx in 0..d.kernel_width {
                 for quad in 0..d.quads_per_tap {
-                    inputs.extend(self.tap(d, y, x, (ky, kx), quad)?);
+                    inputs.extend(self.tap(d, y, x, (ky, kx), quad)?.map(plane::input));
                 }
             }
         }
@@ -305,7 +305,7 @@ impl Machine {
                 d.chunk_count
             ));
         }
-        inputs.resize(total, 0);
+        inputs.resize(total, plane::input(0));
         Ok(inputs)
     }
 
@@ -401,7 +401,7 @@ fn decode(word: &[bool]) -> Vec<i8> {
 
 impl Lane {
     /// Accumulators of one pixel: position 0 the sum of inputs, then each filter with planes.
-    fn run(inputs: &[u8], planes: &[PlaneWord], per_chunk: usize, inputs_per_chunk: usize) -> Self {
+    fn run(inputs: &[i8], planes: &[PlaneWord], per_chunk: usize, inputs_per_chunk: usize) -> Self {
         let mut accumulators = vec![inputs.iter().map(|&x| i64::from(x)).sum()];
         for (chunk, x) in inputs.chunks_exact(inputs_per_chunk).enumerate() {
             let (mut position, mut horner) = (1, 0);

@@ -8,8 +8,18 @@
 //! left sign. The root is complemented by its sign, the word's top bit.
 //!
 //! Word: bits `3g..3g+3` the address of quad g; then the tree's relative signs in the order of the levels;
-//! then the root's sign. The complements make a dot product differ from the exact one by a number that depends on the
+//! then the root's sign. x is a byte of activation memory less [`INPUT_OFFSET`], which keeps every sum a bit narrower
+//! than the byte itself would. The complements make a dot product differ from the exact one by a number that depends on the
 //! word alone, [`offset`]; software folds it into the bias.
+
+/// What the array takes off every byte that it reads.
+pub const INPUT_OFFSET: i64 = 128;
+
+/// Input of the array for a byte of activation memory: -128 to 127.
+#[must_use]
+pub fn input(byte: u8) -> i8 {
+    byte.cast_signed() ^ i8::MIN
+}
 
 /// Encodes digits (`len` = 4 x quads; true = +1) as a plane word, bit by bit.
 #[must_use]
@@ -34,14 +44,14 @@ pub fn encode(digits: &[bool]) -> Vec<bool> {
     word
 }
 
-/// What a dot unit computes for a plane word on given inputs (`len` = bits of the word).
+/// What a dot unit computes for a plane word on given bytes (`len` = bits of the word).
 #[must_use]
-pub fn dot(word: &[bool], inputs: &[u8]) -> i64 {
+pub fn dot(word: &[bool], bytes: &[u8]) -> i64 {
     let complement = |value: i64, flag: bool| if flag { -value - 1 } else { value };
     let quads = word.len() / 4;
     let mut sums: Vec<i64> = (0..quads)
         .map(|g| {
-            let x = |i: usize| i64::from(inputs[4 * g + i]);
+            let x = |i: usize| i64::from(input(bytes[4 * g + i]));
             let f0 = x(0) + complement(x(1), word[3 * g]);
             let f1 = x(2) + complement(x(3), word[3 * g + 1]);
             f0 + complement(f1, word[3 * g + 2])
@@ -70,7 +80,8 @@ pub fn dot(word: &[bool], inputs: &[u8]) -> i64 {
 /// `dot(word, x) - exact(word, x)`, the same for every x.
 #[must_use]
 pub fn offset(word: &[bool]) -> i64 {
-    dot(word, &vec![0; word.len()])
+    let zero = i8::MIN.cast_unsigned();
+    dot(word, &vec![zero; word.len()])
 }
 
 #[cfg(test)]
@@ -86,7 +97,7 @@ mod tests {
             let digits: Vec<bool> = (0..4 * quads).map(|_| random() & 1 == 1).collect();
             let inputs: Vec<u8> = (0..4 * quads).map(|_| (random() >> 8) as u8).collect();
             let exact: i64 = digits.iter().zip(&inputs)
-                .map(|(&d, &x)| if d { i64::from(x) } else { -i64::from(x) }).sum();
+                .map(|(&d, &x)| (d, i64::from(input(x)))).map(|(d, x)| if d { x } else { -x }).sum();
             let word = encode(&digits);
             prop_assert_eq!(word.len(), 4 * quads);
             prop_assert_eq!(dot(&word, &inputs), exact + offset(&word));

@@ -1,6 +1,6 @@
 //! Filter records: how an accumulator becomes an output byte.
 //!
-//! With H the accumulated sum of `x * (2q + 1)` and X the sum of inputs, `v = (H - X + bias) >> 1` for an
+//! With H the accumulated sum of `x * (2q + 1)` and X the sum of inputs (`plane::input`), `v = (H - X + bias) >> 1` for an
 //! ordinary filter (H - X + bias is even by construction); `v = H + bias` for a binary filter; `v = bias` for a filter of
 //! width 0 (it has no position). Then `p = ((v << left) * mantissa [+ 2^30 if double]) >> 31` and
 //! `y = (p + half - [double and p < 0]) >> right`, `half = 2^(right - 1)` (nothing is added or taken off for
