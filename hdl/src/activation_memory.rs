@@ -14,6 +14,9 @@
 //! the enable, or later, reads the new byte; one presented in the very cycle of the enable an undefined byte.
 //! Words beyond `activation_words` do not exist: what they read is undefined.
 //!
+//! With `fill_words` = 2 a bank is two halves, of even words and of odd ones, so that a cycle reads an aligned pair: with `paired`
+//! (a descriptor field; addresses are then even) `read_odd` is the word after that of `read_data`, without it the same word.
+//!
 //! One read and one write a bank and cycle; nothing stalls; there is no reset.
 //!
 //! ```text
@@ -43,22 +46,30 @@ pub const WRITE_TO_READ: usize = 1;
 /// Bits of an address.
 #[must_use]
 pub fn address_bits(architecture: &Architecture) -> usize {
-    byte_memory(architecture).address_bits()
+    byte_memory(architecture.activation_words).address_bits()
 }
 
-fn byte_memory(architecture: &Architecture) -> Memory {
+/// One byte lane of `words` words.
+fn byte_memory(words: usize) -> Memory {
     Memory {
         storage: Storage::Block,
         width: 8,
-        depth: architecture.activation_words,
+        depth: words,
         // One cycle is the register behind the choice of address.
         latency: ACTIVATION_READ_LATENCY - 1,
     }
 }
 
+/// Parts of a bank: even and odd words, or all words in one.
+fn halves(architecture: &Architecture) -> usize {
+    architecture.fill_words
+}
+
 /// What one byte lane writes in the next cycle.
 struct LaneWrite {
-    enable: Net,
+    /// One a half.
+    enables: Vec<Net>,
+    /// Within a half.
     address: Net,
     data: Vec<Net>,
 }
@@ -71,75 +82,102 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
     let bits = address_bits(architecture);
     let host_address = module.input("host_address", bits);
     let reads = read_addresses(&module, columns, &host_address);
-    let lanes = writes(&module, columns, &host_address);
-    let mut words = Vec::with_capacity(QUAD * columns);
-    for (column, read_address) in reads.iter().enumerate() {
+    let lanes = writes(&module, architecture, &host_address);
+    let bank = |column: usize, half: usize, address: &Net| {
         if architecture.drain_ways == 1 {
-            words.push(shared_bank(
-                &module,
-                architecture,
-                column,
-                &lanes,
-                read_address,
-            ));
+            shared_bank(&module, architecture, (column, half), &lanes, address)
         } else {
-            words.extend(split_bank(
-                &module,
-                architecture,
-                column,
-                &lanes,
-                read_address,
-            ));
+            split_bank(&module, architecture, (column, half), &lanes, address)
         }
+    };
+    let numbered = reads.iter().enumerate();
+    if halves(architecture) == 1 {
+        let words: Vec<Net> = numbered.map(|(column, at)| bank(column, 0, at)).collect();
+        module.output(
+            "read_data",
+            &module.concat(&words.iter().collect::<Vec<_>>()),
+        );
+        return module;
     }
-    let words: Vec<&Net> = words.iter().collect();
-    module.output("read_data", &module.concat(&words));
+    let paired = module.field("paired");
+    let (words, odd_words): (Vec<Net>, Vec<Net>) = numbered
+        .map(|(column, address)| {
+            let within = module.slice(address, 1, bits - 1);
+            let (even, odd) = (bank(column, 0, &within), bank(column, 1, &within));
+            let name = format!("is_odd_{column}");
+            let is_odd =
+                module.delayed(&name, &module.bit(address, 0), ACTIVATION_READ_LATENCY - 1);
+            let second = module.or(&paired, &is_odd);
+            (
+                module.mux(&is_odd, &odd, &even),
+                module.mux(&second, &odd, &even),
+            )
+        })
+        .unzip();
+    module.output(
+        "read_data",
+        &module.concat(&words.iter().collect::<Vec<_>>()),
+    );
+    module.output(
+        "read_odd",
+        &module.concat(&odd_words.iter().collect::<Vec<_>>()),
+    );
     module
 }
 
-/// A bank whose byte lanes have addresses of their own.
+/// What instances of a half's memories are called.
+fn bank_name(architecture: &Architecture, (column, half): (usize, usize)) -> String {
+    match halves(architecture) {
+        1 => format!("bank_{column}"),
+        _ => format!("bank_{column}_{}", ["even", "odd"][half]),
+    }
+}
+
+/// A bank, or half of it, whose byte lanes have addresses of their own.
 fn split_bank(
     module: &Module,
     architecture: &Architecture,
-    column: usize,
+    (column, half): (usize, usize),
     lanes: &[LaneWrite],
     read_address: &Net,
-) -> Vec<Net> {
-    let memory = byte_memory(architecture);
+) -> Net {
+    let memory = byte_memory(architecture.activation_words.div_ceil(halves(architecture)));
+    let name = bank_name(architecture, (column, half));
     let bank = |(byte, lane): (usize, &LaneWrite)| {
         let ports = MemoryPorts {
-            write_enable: &lane.enable,
+            write_enable: &lane.enables[half],
             write_address: &lane.address,
             write_data: &lane.data[column],
             read_address,
         };
-        memory.instance(module, &format!("bank_{column}_{byte}"), &ports)
+        memory.instance(module, &format!("{name}_{byte}"), &ports)
     };
-    lanes.iter().enumerate().map(bank).collect()
+    let bytes: Vec<Net> = lanes.iter().enumerate().map(bank).collect();
+    module.concat(&bytes.iter().collect::<Vec<_>>())
 }
 
-/// A bank with one address for all byte lanes: with one drain way a cycle writes one word, and the lanes that do not
+/// A bank, or half of it, with one address for all byte lanes: with one drain way a cycle writes one word, and the lanes that do not
 /// write have address 0.
 fn shared_bank(
     module: &Module,
     architecture: &Architecture,
-    column: usize,
+    (column, half): (usize, usize),
     lanes: &[LaneWrite],
     read_address: &Net,
 ) -> Net {
     let memory = ByteMemory {
         bytes: QUAD,
-        depth: architecture.activation_words,
+        depth: architecture.activation_words.div_ceil(halves(architecture)),
     };
     let side_by_side = |nets: Vec<&Net>| module.concat(&nets);
     let address = module.any(&lanes.iter().map(|lane| &lane.address).collect::<Vec<_>>());
     let outputs = module.instance(
-        &format!("bank_{column}"),
+        &bank_name(architecture, (column, half)),
         &memory.build(),
         &[
             (
                 "write_enable",
-                &side_by_side(lanes.iter().map(|lane| &lane.enable).collect()),
+                &side_by_side(lanes.iter().map(|lane| &lane.enables[half]).collect()),
             ),
             ("write_address", &address),
             (
@@ -171,7 +209,8 @@ fn read_addresses(module: &Module, columns: usize, host_address: &Net) -> Vec<Ne
 }
 
 /// Every byte lane's write, registered: the or of all writers, each gated by its enable.
-fn writes(module: &Module, columns: usize, host_address: &Net) -> Vec<LaneWrite> {
+fn writes(module: &Module, architecture: &Architecture, host_address: &Net) -> Vec<LaneWrite> {
+    let columns = architecture.columns;
     let bits = host_address.width();
     let host_enable = module.input("host_write_enable", 1);
     let host_data = module.input("host_write_data", 32 * columns);
@@ -200,9 +239,24 @@ fn writes(module: &Module, columns: usize, host_address: &Net) -> Vec<LaneWrite>
                 let data = gated(&|source| module.slice(&source.2, 32 * column + 8 * byte, 8));
                 module.registered(&format!("write_data_{column}_{byte}"), &data)
             });
+            let registered =
+                |name: &str, net: &Net| module.registered(&format!("{name}_{byte}"), net);
+            let (enables, address) = match halves(architecture) {
+                1 => (vec![registered("write_enable", &enable)], address),
+                _ => {
+                    let is_odd = module.bit(&address, 0);
+                    let even = module.and(&enable, &module.not(&is_odd));
+                    let odd = module.and(&enable, &is_odd);
+                    let enables = vec![
+                        registered("write_even", &even),
+                        registered("write_odd", &odd),
+                    ];
+                    (enables, module.slice(&address, 1, bits - 1))
+                }
+            };
             LaneWrite {
-                enable: module.registered(&format!("write_enable_{byte}"), &enable),
-                address: module.registered(&format!("write_address_{byte}"), &address),
+                enables,
+                address: registered("write_address", &address),
                 data: data.collect(),
             }
         })

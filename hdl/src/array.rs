@@ -6,8 +6,9 @@
 //! | port | bits | |
 //! |---|---|---|
 //! | `x_bus` | 32 x columns | word that column c's lane of the row now served may capture, column 0 lowest |
+//! | `x_bus_odd` | 32 x columns | with `fill_words` = 2: likewise, for tables of odd quads; `x_bus` is for those of even ones |
 //! | `capture`, `capture_pass` | 1 | column c captures if the pass is `two_passes ? floor(2c / columns) : 0` |
-//! | `two_passes` | 1 | descriptor field |
+//! | `two_passes`, `paired` | 1 | descriptor fields |
 //! | `fill_enable`, `fill_quad`, `fill_entry`, `fill_bank` | 1, 5, 3, 1 | [`crate::dot`]; from the cycle after `capture` |
 //! | `plane_word`, `plane_bank` | K, 1 | a plane |
 //! | `horner_first`, `horner_sign` | 1 | `timing::dot_latency` after `plane_word` |
@@ -42,7 +43,11 @@ use bitweft_isa::{
 #[must_use]
 pub fn build(architecture: &Architecture) -> Module {
     let module = Module::new("array");
-    let bus = module.input("x_bus", 32 * architecture.columns);
+    let buses: Vec<Net> = ["x_bus", "x_bus_odd"][..architecture.fill_words]
+        .iter()
+        .map(|name| module.input(name, 32 * architecture.columns))
+        .collect();
+    let words = words(&module, &buses);
     let dot_inputs = DotInputs::declare(&module, architecture);
     let mut dot_controls = dot::controls(&module, architecture, &dot_inputs);
     let widths: Vec<(&str, usize)> = dot_controls
@@ -53,8 +58,8 @@ pub fn build(architecture: &Architecture) -> Module {
 
     let capture = capture_strobes(&module, architecture);
     let feed = match architecture.lane {
-        LaneKind::Table => Feed::captured_by_lanes(&module, &bus, capture),
-        LaneKind::Plain => Feed::captured_by_columns(&module, &bus, &capture, &mut dot_controls),
+        LaneKind::Table => Feed::captured_by_lanes(words, capture),
+        LaneKind::Plain => Feed::captured_by_columns(&module, words, &capture, &mut dot_controls),
     };
     let passes = feed.by_pass.len();
     let mut controls = feed.by_pass;
@@ -111,11 +116,11 @@ struct Feed {
 
 impl Feed {
     /// Each lane has a register, as its table takes eight cycles to fill.
-    fn captured_by_lanes(module: &Module, bus: &Net, capture: Vec<Net>) -> Self {
+    fn captured_by_lanes(words: Vec<Net>, capture: Vec<Net>) -> Self {
         let names = ["capture_early", "capture_late"];
         let strobes = names.into_iter().zip(capture);
         Self {
-            words: words(module, bus),
+            words,
             port: "capture",
             by_pass: strobes
                 .map(|(name, net)| Control::data(name, net))
@@ -127,7 +132,7 @@ impl Feed {
     /// may take something else in the first.
     fn captured_by_columns(
         module: &Module,
-        bus: &Net,
+        words: Vec<Net>,
         capture: &[Net],
         dot_controls: &mut Vec<Control>,
     ) -> Self {
@@ -142,7 +147,7 @@ impl Feed {
             module.unused(late);
             by_pass.push(Control::strobe("fill_select_late", select));
         }
-        let words = words(module, bus).into_iter().enumerate();
+        let words = words.into_iter().enumerate();
         Self {
             words: words
                 .map(|(column, word)| module.registered(&format!("captured_{column}"), &word))
@@ -153,10 +158,16 @@ impl Feed {
     }
 }
 
-/// The columns' words, as the lanes take them.
-fn words(module: &Module, bus: &Net) -> Vec<Net> {
-    (0..bus.width() / 32)
-        .map(|column| dot::signed(module, &module.slice(bus, 32 * column, 32)))
+/// The words of each column as the lanes take them, those of the first bus lowest.
+fn words(module: &Module, buses: &[Net]) -> Vec<Net> {
+    (0..buses[0].width() / 32)
+        .map(|column| {
+            let words: Vec<Net> = buses
+                .iter()
+                .map(|bus| module.slice(bus, 32 * column, 32))
+                .collect();
+            dot::signed(module, &module.concat(&words.iter().collect::<Vec<_>>()))
+        })
         .collect()
 }
 

@@ -6,7 +6,8 @@
 //!
 //! | port | bits | |
 //! |---|---|---|
-//! | `captured` | 32 | four bytes of activations, lowest first |
+//! | `captured` | 32 x `fill_words` | four bytes of activations, lowest first; with `fill_words` = 2, for an even quad and above it for an odd one |
+//! | `paired` | 1 | `fill_words` = 2: the words belong to quads `fill_quad` (even) and the one after it; else to `fill_quad`, and are equal |
 //! | `fill_enable` | 1 | fill in progress: 8 cycles a quad, `captured` stable |
 //! | `fill_quad` | 5 | quad that `captured` belongs to |
 //! | `fill_entry` | 3 | 0 to 7 in these 8 cycles |
@@ -31,10 +32,7 @@ use crate::{
     builder::{Module, Net},
     dot_plain, dot_table,
 };
-use bitweft_isa::{
-    QUAD,
-    architecture::{Architecture, LaneKind},
-};
+use bitweft_isa::architecture::{Architecture, LaneKind};
 
 /// Bits of a quad's number.
 pub(crate) const QUAD_BITS: usize = 5;
@@ -69,6 +67,7 @@ impl Control {
 /// The control inputs of a dot unit, before alignment.
 pub(crate) struct DotInputs {
     pub(crate) fill_enable: Net,
+    pub(crate) paired: Net,
     pub(crate) fill_quad: Net,
     pub(crate) fill_entry: Net,
     pub(crate) fill_bank: Net,
@@ -81,6 +80,7 @@ impl DotInputs {
     pub(crate) fn declare(module: &Module, architecture: &Architecture) -> Self {
         Self {
             fill_enable: module.input("fill_enable", 1),
+            paired: module.field("paired"),
             fill_quad: module.input("fill_quad", QUAD_BITS),
             fill_entry: module.input("fill_entry", 3),
             fill_bank: module.input("fill_bank", 1),
@@ -98,6 +98,9 @@ pub(crate) fn controls(
     inputs: &DotInputs,
 ) -> Vec<Control> {
     module.unused(&module.sign(&inputs.plane_word));
+    if architecture.fill_words == 1 {
+        module.unused(&inputs.paired);
+    }
     match architecture.lane {
         LaneKind::Table => dot_table::controls(module, architecture, inputs),
         LaneKind::Plain => dot_plain::controls(module, architecture, inputs),
@@ -122,9 +125,9 @@ pub fn sum_bits(architecture: &Architecture) -> usize {
     level[0].bits()
 }
 
-/// A word of activation bytes as inputs of the array (`plane::input`).
+/// Words of activation bytes as inputs of the array (`plane::input`).
 pub(crate) fn signed(module: &Module, word: &Net) -> Net {
-    let parts: Vec<Net> = (0..QUAD)
+    let parts: Vec<Net> = (0..word.width() / 8)
         .flat_map(|byte| {
             let sign = module.not(&module.bit(word, 8 * byte + 7));
             [module.slice(word, 8 * byte, 7), sign]
@@ -137,7 +140,8 @@ pub(crate) fn signed(module: &Module, word: &Net) -> Net {
 #[must_use]
 pub fn build(architecture: &Architecture) -> Module {
     let module = Module::new("dot");
-    let captured = signed(&module, &module.input("captured", 32));
+    let captured = module.input("captured", 32 * architecture.fill_words);
+    let captured = signed(&module, &captured);
     let inputs = DotInputs::declare(&module, architecture);
     let controls = controls(&module, architecture, &inputs);
     let mut ports = vec![("captured", &captured)];

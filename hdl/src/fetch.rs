@@ -10,6 +10,9 @@
 //! - t + `fetch_latency`: `x_bus`, column c's word in bits 32 c .. 32 c + 32. Pixels outside the image are `pad_value` in
 //!   every byte; quads beyond the last tap are 0. Column c's word is that of its own pixel in the pass
 //!   `two_passes ? floor(2 c / columns) : 0`, and of no meaning in the other.
+//! - With `fill_words` = 2, `read_odd` and `x_bus_odd` go along with `read_data` and `x_bus`. With `paired` they carry the quad
+//!   after that of the access (of the same tap), and accesses step by two quads; without it the same word. `paired` is 0
+//!   for pooling, and of no meaning with `fill_words` = 1.
 //!
 //! Convolution: `capture` marks row 0's word of a quad and pass (rows 1..7 follow in the next cycles);
 //! `fill_enable` covers the 8 cycles after it with `fill_entry` 0..7, `fill_quad` and `fill_bank` (0 first, then
@@ -34,13 +37,14 @@
 mod control;
 mod window;
 
-use crate::builder::Module;
+use crate::builder::{Module, Net};
 use bitweft_isa::architecture::Architecture;
 
 /// Descriptor fields that are inputs of the unit.
-pub const DESCRIPTOR_FIELDS: [&str; 23] = [
+pub const DESCRIPTOR_FIELDS: [&str; 24] = [
     "opcode",
     "two_passes",
+    "paired",
     "pad_value",
     "in_base",
     "pixel_stride",
@@ -74,9 +78,49 @@ pub const FILL_ENTRY_BITS: usize = 3;
 pub fn fetch(architecture: &Architecture) -> Module {
     let module = Module::new("fetch");
     let two_passes = module.field("two_passes");
-    let access = control::accesses(&module, architecture, &two_passes);
+    let paired = module.field("paired");
+    let pairing = Pairing::new(&module, architecture, paired);
+    let access = control::accesses(&module, architecture, &two_passes, &pairing);
     control::array_controls(&module, architecture, &access);
     control::pool_controls(&module, architecture, &access);
     window::words(&module, architecture, &access, &two_passes);
     module
+}
+
+/// Loops over quads that count pairs where a descriptor is `paired`.
+struct Pairing<'a> {
+    module: &'a Module,
+    /// `None`: an architecture without pairs.
+    paired: Option<Net>,
+}
+
+impl<'a> Pairing<'a> {
+    fn new(module: &'a Module, architecture: &Architecture, paired: Net) -> Self {
+        let pairs = architecture.fill_words == 2;
+        if !pairs {
+            module.unused(&paired);
+        }
+        Self {
+            module,
+            paired: pairs.then_some(paired),
+        }
+    }
+
+    /// Steps over so many quads.
+    fn steps(&self, quads: &Net) -> Net {
+        let m = self.module;
+        match &self.paired {
+            Some(paired) => m.mux(paired, &m.shift_right(quads, 1), quads),
+            None => quads.clone(),
+        }
+    }
+
+    /// First quad of a step.
+    fn quad(&self, step: &Net) -> Net {
+        let m = self.module;
+        match &self.paired {
+            Some(paired) => m.mux(paired, &m.shift_left(step, 1), step),
+            None => step.clone(),
+        }
+    }
 }

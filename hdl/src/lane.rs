@@ -3,7 +3,7 @@
 //!
 //! | port | bits | cycle | |
 //! |---|---|---|---|
-//! | `x_word`, `capture` | 32, 1 | c | the word to take (table lanes) |
+//! | `x_word`, `capture` | 32 x `fill_words`, 1 | c | the word or words to take (table lanes) |
 //! | `x_word` | 32 | c + 1 | the word, in the cycle of `fill_select` (plain lanes) |
 //! | fill controls | | from c + 1 | [`crate::dot`], aligned |
 //! | plane controls | | from p | [`crate::dot`], aligned |
@@ -57,10 +57,10 @@ pub fn address_bits(architecture: &Architecture) -> usize {
 pub(crate) fn build(architecture: &Architecture, dot_inputs: &[(&str, usize)]) -> Module {
     let module = Module::new("lane");
     module.attribute("keep_hierarchy");
-    let word = module.input("x_word", 32);
+    let word = module.input("x_word", 32 * architecture.fill_words);
     let captured = match architecture.lane {
         LaneKind::Table => {
-            let captured = module.register("captured", 32);
+            let captured = module.register("captured", word.width());
             module.clocked_enable(&captured, &word, &module.input("capture", 1));
             captured
         }

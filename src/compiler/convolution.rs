@@ -142,6 +142,7 @@ fn tile(
         descriptor.in_base += integer(first / multiplier / QUAD);
         descriptor.quads_per_tap = 1;
     }
+    descriptor.paired = i64::from(pairs(site, &descriptor));
     let mut words = Vec::new();
     let mut offsets = vec![Offset::default(); filters.len()];
     let inputs = site.architecture.inputs();
@@ -169,6 +170,20 @@ fn tile(
         records,
         widths,
     })
+}
+
+/// Whether every tap is whole aligned pairs of words, which an architecture with two fill words reads at a time.
+fn pairs(site: &Site<'_>, d: &Descriptor) -> bool {
+    let words = [
+        d.in_base,
+        d.pixel_stride,
+        d.row_stride,
+        d.strip_step,
+        d.strip_row_step,
+        d.quads_per_tap,
+        d.tap_origin,
+    ];
+    site.architecture.fill_words == 2 && words.iter().all(|word| word % 2 == 0)
 }
 
 /// What the dot unit's complements add to a filter's accumulator (`isa::plane::offset`, weighted by plane).

@@ -99,7 +99,7 @@ impl<'a> Convolution<'a> {
             chunks_per_block: count(d.chunk_count),
             blocks: count(d.block_count),
             planes: count(d.planes_per_chunk),
-            fill: fill_cycles(architecture, d.two_passes == 1),
+            fill: fill_cycles(architecture, d.two_passes == 1, d.paired == 1),
             ends,
             chunks: Vec::new(),
             fill_end: 0,

@@ -69,7 +69,7 @@ pub(super) fn place(
     loop {
         let mut alias: Vec<TensorId> = (0..network.tensors.len()).collect();
         let lives = lives(network, layers, input, architecture, &mut alias, &kept);
-        let (peak, bases) = best_packing(&lives, architecture.activation_words);
+        let (peak, bases) = aligned_packing(&lives, architecture);
         if peak <= architecture.activation_words {
             return Ok(places(network, &lives, &bases, &alias));
         }
@@ -109,6 +109,23 @@ fn candidates(network: &IntegerNetwork, layers: &[IntegerLayer]) -> Vec<(usize, 
     }
     found.sort_by_key(|&(_, tensor)| network.tensors[tensor].shape.elements());
     found
+}
+
+/// Bases that are multiples of `fill_words`, so that convolutions may read pairs of words; any bases where these do not fit.
+fn aligned_packing(lives: &[Life], architecture: &Architecture) -> (usize, Vec<usize>) {
+    let (capacity, unit) = (architecture.activation_words, architecture.fill_words);
+    if unit > 1 {
+        let whole = |life: &Life| Life {
+            words: life.words.next_multiple_of(unit),
+            ..*life
+        };
+        let rounded: Vec<Life> = lives.iter().map(whole).collect();
+        let packing = best_packing(&rounded, capacity / unit * unit);
+        if packing.0 <= capacity {
+            return packing;
+        }
+    }
+    best_packing(lives, capacity)
 }
 
 fn best_packing(lives: &[Life], capacity: usize) -> (usize, Vec<usize>) {

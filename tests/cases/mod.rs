@@ -513,6 +513,7 @@ pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
         columns,
         quads,
         lane: LaneKind::Table,
+        fill_words: 1,
         accumulator_bits: 32,
         accumulator_depth: 64,
         accumulator_storage: Storage::Block,

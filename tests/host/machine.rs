@@ -8,7 +8,7 @@ use bitweft::{
     compiler::{CompileError, compile},
     golden::{machine::Machine, network},
 };
-use bitweft_isa::architecture::Architecture;
+use bitweft_isa::{architecture::Architecture, descriptor::Opcode};
 use cases::architecture;
 
 /// Runs every case; returns the largest number of phases that one took.
@@ -95,6 +95,27 @@ fn what_does_not_fit_is_refused_with_what_would_do() {
         )
     });
     assert!(failing, "some case must exceed 20 bits");
+}
+
+#[test]
+fn whole_pairs_of_words_are_read_in_pairs() {
+    let mut pairs = architecture(3, 4);
+    pairs.fill_words = 2;
+    check(&pairs);
+    let mut seen = [0, 0];
+    for case in cases::cases() {
+        for fill_words in [1, 2] {
+            pairs.fill_words = fill_words;
+            let compiled = compile(&case.network, &pairs).expect("compiles");
+            for info in compiled.descriptors {
+                let d = info.descriptor;
+                let whole = d.quads_per_tap % 2 == 0 && d.opcode == Opcode::Convolution as i64;
+                assert_eq!(d.paired == 1, whole && fill_words == 2, "{d:?}");
+                seen[usize::from(d.paired == 1)] += 1;
+            }
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 10), "{seen:?}");
 }
 
 #[test]

@@ -107,6 +107,20 @@ fn four_columns_drained_two_ways() {
 }
 
 #[test]
+fn two_columns_filled_in_pairs() {
+    let mut pairs = architecture(2, 4, LaneKind::Table, 1);
+    pairs.fill_words = 2;
+    check(&pairs, 7);
+}
+
+#[test]
+fn three_columns_filled_in_pairs_and_drained_two_ways() {
+    let mut pairs = architecture(3, 6, LaneKind::Table, 2);
+    pairs.fill_words = 2;
+    check(&pairs, 8);
+}
+
+#[test]
 fn the_processor_refuses_another_architectures_program() {
     let right = architecture(2, 4, LaneKind::Table, 1);
     let mut wrong = right.clone();

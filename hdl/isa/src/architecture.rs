@@ -34,6 +34,10 @@ pub struct Architecture {
     pub quads: usize,
     /// Dot unit.
     pub lane: LaneKind,
+    /// Words a column that fill tables at a time, 1 or 2: with 2 an access can deliver two neighbouring quads
+    /// (`descriptor` field `paired`), which takes table lanes and an even number of quads.
+    #[serde(default = "one")]
+    pub fill_words: usize,
     /// Bits of an accumulator; 20 to 32.
     pub accumulator_bits: usize,
     /// Accumulators a lane; two halves of `positions_max` each. A power of two.
@@ -50,6 +54,10 @@ pub struct Architecture {
     pub record_count: usize,
     /// Descriptors a program can hold (and counters are kept for).
     pub descriptor_count: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Why a set of parameters is not an architecture.
@@ -91,7 +99,7 @@ impl Architecture {
     /// # Errors
     /// The first field out of range.
     pub fn check(&self) -> Result<(), ArchitectureError> {
-        let rules: [(&'static str, usize, bool, &'static str); 9] = [
+        let rules: [(&'static str, usize, bool, &'static str); 10] = [
             (
                 "columns",
                 self.columns,
@@ -103,6 +111,15 @@ impl Architecture {
                 self.quads,
                 (2..=32).contains(&self.quads),
                 "2 to 32",
+            ),
+            (
+                "fill_words",
+                self.fill_words,
+                self.fill_words == 1
+                    || self.fill_words == 2
+                        && self.lane == LaneKind::Table
+                        && self.quads.is_multiple_of(2),
+                "1, or 2 with lane = \"table\" and an even number of quads",
             ),
             (
                 "accumulator_bits",
@@ -263,6 +280,14 @@ mod tests {
                 ..
             })
         ));
+        for (from, to) in [
+            ("lane = \"table\"", "fill_words = 2\nlane = \"plain\""),
+            ("quads = 4", "fill_words = 2\nquads = 5"),
+            ("quads = 4", "fill_words = 3\nquads = 4"),
+        ] {
+            let error = Architecture::from_toml(&text.replace(from, to)).expect_err(to);
+            assert!(error.to_string().contains("`fill_words`"), "{error}");
+        }
         let error = Architecture::from_toml(&text.replace("columns", "colums")).expect_err("typo");
         assert!(error.to_string().contains("colums"), "{error}");
     }

@@ -40,10 +40,11 @@ pub fn tree_levels(quads: usize) -> usize {
 /// is read again.
 pub const CHUNK_CYCLES_MIN: usize = 8;
 
-/// Cycles that filling the tables for one chunk takes.
+/// Cycles that filling the tables for one chunk takes, with the descriptor's `two_passes` and `paired`.
 #[must_use]
-pub fn fill_cycles(architecture: &Architecture, two_passes: bool) -> usize {
-    crate::ROWS * architecture.quads * if two_passes { 2 } else { 1 }
+pub fn fill_cycles(architecture: &Architecture, two_passes: bool, paired: bool) -> usize {
+    let groups = architecture.quads / if paired { 2 } else { 1 };
+    crate::ROWS * groups * if two_passes { 2 } else { 1 }
 }
 
 /// From a plane word at the dot unit's input to its registered sum.

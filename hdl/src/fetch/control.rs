@@ -12,7 +12,7 @@ use bitweft_isa::{
     timing::{fetch_latency, fill_to_plane},
 };
 
-use super::{FILL_ENTRY_BITS, FILL_QUAD_BITS};
+use super::{FILL_ENTRY_BITS, FILL_QUAD_BITS, Pairing};
 
 /// Bits of pixel coordinates, two's complement: image sides, kernels, strides and the strips beyond an image's last fit.
 pub(super) const COORDINATE_BITS: usize = 14;
@@ -66,7 +66,12 @@ struct Loops {
 }
 
 /// The first stage.
-pub(super) fn accesses(m: &Module, architecture: &Architecture, two_passes: &Net) -> Access {
+pub(super) fn accesses(
+    m: &Module,
+    architecture: &Architecture,
+    two_passes: &Net,
+    pairing: &Pairing<'_>,
+) -> Access {
     let start = m.input("start", 1);
     let opcode = m.field("opcode");
     let is = |code: Opcode| m.equals(&opcode, code as u64);
@@ -102,14 +107,15 @@ pub(super) fn accesses(m: &Module, architecture: &Architecture, two_passes: &Net
         &m.all(&[&block_row, &row.last, &loops.pass_last]),
     );
     let quads = m.literal(architecture.quads as u64, FILL_QUAD_BITS + 1);
-    let quad = count(m, "quad", &quads, &loops.begin, &group_end);
+    let quad = count(m, "quad", &pairing.steps(&quads), &loops.begin, &group_end);
     let chunk_end = m.named("chunk_end", &m.and(&group_end, &quad.last));
     let chunk_count = m.field("chunk_count");
     let chunk = count(m, "chunk", &chunk_count, &loops.begin, &chunk_end);
     m.unused(&chunk.value);
     let block_end = m.named("block_end", &m.and(&chunk_end, &chunk.last));
 
-    let (tap, tap_flags, window_end) = taps(m, architecture, &loops, &group_end, &block_end);
+    let (tap, tap_flags, window_end) =
+        taps(m, architecture, &loops, [&group_end, &block_end], pairing);
     let strip_end = m.and(&window_end, &tap_flags.quad_last);
     let outer_count = m.mux(&pools, &m.field("strip_count"), &m.field("block_count"));
     let outer_step = m.mux(&loops.pooling, &strip_end, &block_end);
@@ -133,7 +139,7 @@ pub(super) fn accesses(m: &Module, architecture: &Architecture, two_passes: &Net
         pooling: loops.pooling,
         fresh,
         pass: loops.pass,
-        quad: low_bits(m, &quad.value, FILL_QUAD_BITS),
+        quad: pairing.quad(&low_bits(m, &quad.value, FILL_QUAD_BITS)),
         bank,
         chunk_end,
         pool_flags: [tap_flags.first, tap_flags.last, finish],
@@ -239,8 +245,8 @@ fn taps(
     m: &Module,
     architecture: &Architecture,
     loops: &Loops,
-    group_end: &Net,
-    block_end: &Net,
+    [group_end, block_end]: [&Net; 2],
+    pairing: &Pairing<'_>,
 ) -> (Tap, TapFlags, Net) {
     let bits = address_bits(architecture);
     let pixel_words = low_bits(m, &m.field("pixel_stride"), bits);
@@ -253,7 +259,7 @@ fn taps(
     let quad = count(
         m,
         "tap_quad",
-        &m.field("quads_per_tap"),
+        &pairing.steps(&m.field("quads_per_tap")),
         &loops.begin,
         &quad_step,
     );
@@ -299,7 +305,7 @@ fn taps(
     };
     let tap = Tap {
         address,
-        quad: low_bits(m, &quad.value, bits),
+        quad: pairing.quad(&low_bits(m, &quad.value, bits)),
         kernel_x: kernel_x.value,
         kernel_y: kernel_y.value,
         rotation,

@@ -89,7 +89,7 @@ pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, tw
     let beyond = m.delayed("beyond_after", &sums.beyond, cycles - 1);
     let pad = m.gate(&m.field("pad_value"), &m.not(&beyond));
     let pad = m.registered("pad", &pad);
-    let outside = m.repeat(&pad, QUAD);
+    let outside = m.repeat(&pad, QUAD * architecture.fill_words);
     let columns: Vec<Net> = (0..architecture.columns)
         .map(|column| {
             let second = &window[2 * column % architecture.columns];
@@ -98,8 +98,13 @@ pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, tw
             m.registered(&format!("x_of_{column}"), &word)
         })
         .collect();
-    let columns: Vec<&Net> = columns.iter().collect();
-    m.output("x_bus", &m.concat(&columns));
+    for (half, name) in ["x_bus", "x_bus_odd"][..architecture.fill_words]
+        .iter()
+        .enumerate()
+    {
+        let words: Vec<Net> = columns.iter().map(|c| m.slice(c, 32 * half, 32)).collect();
+        m.output(name, &m.concat(&words.iter().collect::<Vec<_>>()));
+    }
 }
 
 /// Stages 3 and 4: addresses of the window's part at and behind its rotation, and before it (one pixel further).
@@ -169,9 +174,15 @@ fn inside(m: &Module, architecture: &Architecture, sums: &Sums, two_passes: &Net
 /// The banks' words in the order of the window: position w is bank (w + rotation) mod columns. Two levels a stage.
 fn rotated(m: &Module, architecture: &Architecture, rotation: &Net) -> Vec<Net> {
     let columns = architecture.columns;
-    let data = m.input("read_data", 32 * columns);
+    let data: Vec<Net> = ["read_data", "read_odd"][..architecture.fill_words]
+        .iter()
+        .map(|name| m.input(name, 32 * columns))
+        .collect();
     let mut window: Vec<Net> = (0..columns)
-        .map(|bank| m.slice(&data, 32 * bank, 32))
+        .map(|bank| {
+            let words: Vec<Net> = data.iter().map(|d| m.slice(d, 32 * bank, 32)).collect();
+            m.concat(&words.iter().collect::<Vec<_>>())
+        })
         .collect();
     let mut rotation = rotation.clone();
     let levels = tree_levels(columns);

@@ -13,16 +13,20 @@ use std::collections::HashMap;
 const CHUNKS: usize = 12;
 const ENTRIES: usize = 8;
 
-/// What one chunk does: a quad's word a step of the fill, in any order of quads, then planes.
+/// What one chunk does: a quad's word (or a pair's) a step of the fill, in any order, then planes.
 struct Chunk {
     words: Vec<u32>,
+    paired: bool,
+    /// First quad of each step.
     order: Vec<usize>,
     planes: Vec<Vec<bool>>,
 }
 
-fn chunk(random: &mut Random, quads: usize) -> Chunk {
-    let mut order: Vec<usize> = (0..quads).collect();
-    for at in (1..quads).rev() {
+fn chunk(random: &mut Random, quads: usize, pairs: bool) -> Chunk {
+    let paired = pairs && random.flag();
+    let step = if paired { 2 } else { 1 };
+    let mut order: Vec<usize> = (0..quads).step_by(step).collect();
+    for at in (1..order.len()).rev() {
         order.swap(at, random.below(at + 1));
     }
     let words = (0..quads)
@@ -37,6 +41,7 @@ fn chunk(random: &mut Random, quads: usize) -> Chunk {
         .collect();
     Chunk {
         words,
+        paired,
         order,
         planes,
     }
@@ -44,6 +49,7 @@ fn chunk(random: &mut Random, quads: usize) -> Chunk {
 
 struct Ports {
     captured: Signal,
+    paired: Signal,
     fill_enable: Signal,
     fill_quad: Signal,
     fill_entry: Signal,
@@ -58,6 +64,7 @@ impl Ports {
         let port = |name: &str| model.signal(name).expect(name);
         Self {
             captured: port("captured"),
+            paired: port("paired"),
             fill_enable: port("fill_enable"),
             fill_quad: port("fill_quad"),
             fill_entry: port("fill_entry"),
@@ -83,6 +90,7 @@ struct Run {
     random: Random,
     chunks: Vec<Chunk>,
     table_write_latency: usize,
+    fill_words: usize,
     /// Chunk being filled, step of its order, entry.
     fill: (usize, usize, usize),
     /// Chunk being read, plane of it.
@@ -92,7 +100,12 @@ struct Run {
 }
 
 impl Run {
-    fn new(library: &Library, quads: usize, seed: u64, table_write_latency: usize) -> Self {
+    fn new(
+        library: &Library,
+        architecture: &Architecture,
+        seed: u64,
+        table_write_latency: usize,
+    ) -> Self {
         let mut model = library.instantiate(seed).expect("loads");
         let ports = Ports::of(&model);
         model.set(ports.fill_enable, 0);
@@ -103,13 +116,17 @@ impl Run {
             model.set(reset, 0);
         }
         let mut random = Random::new(seed);
-        let chunks = (0..CHUNKS).map(|_| chunk(&mut random, quads)).collect();
+        let pairs = architecture.fill_words == 2;
+        let chunks = (0..CHUNKS)
+            .map(|_| chunk(&mut random, architecture.quads, pairs))
+            .collect();
         Self {
             model,
             ports,
             random,
             chunks,
             table_write_latency,
+            fill_words: architecture.fill_words,
             fill: (0, 0, 0),
             read: (0, 0),
             readable: HashMap::new(),
@@ -147,7 +164,9 @@ impl Run {
         if !free || entry == 0 && self.random.gap(1) > 0 {
             self.model.set(self.ports.fill_enable, 0);
             let noise = u64::from(self.random.word());
-            self.model.set(self.ports.captured, noise);
+            let words = [self.random.word(), self.random.word()];
+            self.model
+                .set_words(self.ports.captured, &words[..self.fill_words]);
             self.model.set(self.ports.fill_quad, noise & 31);
             self.model.set(self.ports.fill_entry, noise >> 5 & 7);
             self.model.set(self.ports.fill_bank, noise >> 8 & 1);
@@ -155,9 +174,13 @@ impl Run {
         }
         let current = &self.chunks[chunk];
         let quad = current.order[step];
+        let second = current.words[quad + usize::from(current.paired)];
         self.model.set(self.ports.fill_enable, 1);
+        // With one fill word the upper half is not there.
+        let captured = [current.words[quad], second];
         self.model
-            .set(self.ports.captured, u64::from(current.words[quad]));
+            .set_words(self.ports.captured, &captured[..self.fill_words]);
+        self.model.set(self.ports.paired, u64::from(current.paired));
         self.model.set(self.ports.fill_quad, quad as u64);
         self.model.set(self.ports.fill_entry, entry as u64);
         self.model.set(self.ports.fill_bank, chunk as u64 % 2);
@@ -204,13 +227,16 @@ fn build(architecture: &Architecture) -> Library {
     build.build().expect("builds")
 }
 
-fn all(lane: LaneKind) {
-    for quads in [2, 3, 4, 5, 16, 18] {
-        let architecture = architecture(lane, 1, quads);
+fn all(lane: LaneKind, fill_words: usize, quads: &[usize]) {
+    for &quads in quads {
+        let architecture = Architecture {
+            fill_words,
+            ..architecture(lane, 1, quads)
+        };
         let library = build(&architecture);
         for seed in 1..=3 {
             println!("{lane:?}, {quads} quads, seed {seed}");
-            let run = Run::new(&library, quads, seed, TABLE_WRITE_LATENCY);
+            let run = Run::new(&library, &architecture, seed, TABLE_WRITE_LATENCY);
             assert_eq!(run.wrong(dot_latency(&architecture)), None);
         }
     }
@@ -218,12 +244,17 @@ fn all(lane: LaneKind) {
 
 #[test]
 fn table_unit_equals_plane_dot() {
-    all(LaneKind::Table);
+    all(LaneKind::Table, 1, &[2, 3, 4, 5, 16, 18]);
+}
+
+#[test]
+fn table_unit_filled_in_pairs_equals_plane_dot() {
+    all(LaneKind::Table, 2, &[2, 4, 6, 18, 32]);
 }
 
 #[test]
 fn plain_unit_equals_plane_dot() {
-    all(LaneKind::Plain);
+    all(LaneKind::Plain, 1, &[2, 3, 4, 5, 16, 18]);
 }
 
 #[test]
@@ -231,7 +262,7 @@ fn a_plane_too_early_reads_an_unfinished_table() {
     let architecture = architecture(LaneKind::Table, 1, 2);
     let library = build(&architecture);
     let wrong = (1..=3).any(|seed| {
-        let run = Run::new(&library, 2, seed, TABLE_WRITE_LATENCY - 1);
+        let run = Run::new(&library, &architecture, seed, TABLE_WRITE_LATENCY - 1);
         run.wrong(dot_latency(&architecture)).is_some()
     });
     assert!(wrong);

@@ -54,11 +54,14 @@ fn play(
     ]
     .map(port);
     let (bus, plane, two_passes) = (port("x_bus"), port("plane_word"), port("two_passes"));
+    let odd_bus = (architecture.fill_words == 2).then(|| port("x_bus_odd"));
+    let paired = port("paired");
     let (reset, drain_data) = (port("reset"), port("drain_data"));
     model.set(reset, 1);
     model.tick(4)?;
     model.set(reset, 0);
     model.set(two_passes, u64::from(script.two_passes));
+    model.set(paired, u64::from(script.paired));
     let bits = architecture.accumulator_bits;
     for (cycle, inputs) in script.cycles.iter().enumerate() {
         let values = [
@@ -81,6 +84,9 @@ fn play(
             model.set(*signal, value);
         }
         model.set_words(bus, &inputs.x);
+        if let Some(bus) = odd_bus {
+            model.set_words(bus, &inputs.x_odd);
+        }
         model.set_words(plane, &pack(&inputs.plane));
         model.tick(1)?;
         let found = model.get_words(drain_data);
@@ -140,6 +146,23 @@ fn three_columns_plain_narrow_accumulators() {
         accumulator_bits: 20,
         drain_ways: 2,
         ..architecture(LaneKind::Plain, 3, 3)
+    });
+}
+
+#[test]
+fn two_columns_table_filled_in_pairs() {
+    check(&Architecture {
+        fill_words: 2,
+        ..architecture(LaneKind::Table, 2, 2)
+    });
+}
+
+#[test]
+fn three_columns_table_filled_in_pairs() {
+    check(&Architecture {
+        fill_words: 2,
+        drain_ways: 2,
+        ..architecture(LaneKind::Table, 3, 6)
     });
 }
 

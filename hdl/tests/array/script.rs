@@ -16,6 +16,8 @@ const BLOCKS: usize = 4;
 /// The array's inputs in one cycle. Where nothing happens, data are noise.
 pub(crate) struct Inputs {
     pub(crate) x: Vec<u32>,
+    /// Only with two fill words.
+    pub(crate) x_odd: Vec<u32>,
     pub(crate) capture: bool,
     pub(crate) capture_pass: bool,
     pub(crate) fill_enable: bool,
@@ -36,7 +38,8 @@ pub(crate) struct Inputs {
 impl Inputs {
     fn noise(random: &mut Random, architecture: &Architecture) -> Self {
         Self {
-            x: (0..architecture.columns).map(|_| random.word()).collect(),
+            x: random.words(architecture.columns),
+            x_odd: random.words(architecture.columns * (architecture.fill_words - 1)),
             capture: false,
             capture_pass: random.flag(),
             fill_enable: false,
@@ -69,6 +72,7 @@ struct Finished {
 
 pub(crate) struct Script {
     pub(crate) two_passes: bool,
+    pub(crate) paired: bool,
     pub(crate) cycles: Vec<Inputs>,
     /// (cycle, way): the row's accumulators by column, two's complement.
     pub(crate) drained: HashMap<(usize, usize), Vec<i64>>,
@@ -89,6 +93,7 @@ impl Script {
         let mut random = Random::new(seed);
         let mut script = Self {
             two_passes: architecture.columns > 1 && random.flag(),
+            paired: architecture.fill_words == 2 && random.flag(),
             cycles: Vec::new(),
             drained: HashMap::new(),
             architecture: architecture.clone(),
@@ -160,16 +165,23 @@ impl Script {
         let (columns, quads) = (self.architecture.columns, self.architecture.quads);
         let mut words = vec![vec![vec![0; quads]; columns]; ROWS];
         self.fill_at = self.fill_at.max(self.bank_read[bank].saturating_sub(1));
-        for quad in 0..quads {
+        let step = if self.paired { 2 } else { 1 };
+        for quad in (0..quads).step_by(step) {
             for pass in 0..=usize::from(self.two_passes) {
                 let start = self.fill_at + self.random.gap(5);
                 self.at(start).capture = true;
                 self.at(start).capture_pass = pass == 1;
                 for (row, words) in words.iter_mut().enumerate() {
+                    if !self.paired && self.architecture.fill_words == 2 {
+                        self.at(start + row).x_odd = self.at(start + row).x.clone();
+                    }
                     for (column, word) in words.iter_mut().enumerate() {
-                        let on_bus = self.at(start + row).x[column];
-                        if !self.two_passes || 2 * column / columns == pass {
-                            word[quad] = on_bus;
+                        if self.two_passes && 2 * column / columns != pass {
+                            continue;
+                        }
+                        word[quad] = self.at(start + row).x[column];
+                        if self.paired {
+                            word[quad + 1] = self.at(start + row).x_odd[column];
                         }
                     }
                 }

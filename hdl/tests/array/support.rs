@@ -29,6 +29,10 @@ impl Random {
         (self.bits() >> 32) as u32
     }
 
+    pub(crate) fn words(&mut self, count: usize) -> Vec<u32> {
+        (0..count).map(|_| self.word()).collect()
+    }
+
     pub(crate) fn flags(&mut self, count: usize) -> Vec<bool> {
         (0..count).map(|_| self.flag()).collect()
     }
@@ -48,6 +52,7 @@ pub(crate) fn architecture(lane: LaneKind, columns: usize, quads: usize) -> Arch
         columns,
         quads,
         lane,
+        fill_words: 1,
         accumulator_bits: 30,
         accumulator_depth: 32,
         accumulator_storage: Storage::Block,

@@ -5,14 +5,17 @@ use bitweft_hdl::activation_memory::{WRITE_TO_READ, WRITERS, activation_memory, 
 use bitweft_isa::{architecture::Architecture, timing::ACTIVATION_READ_LATENCY};
 use std::collections::VecDeque;
 
-/// Random writers and readers; reads that the contract leaves undefined are not compared.
-fn random_traffic(columns: usize, drain_ways: usize, seed: u64) {
-    println!("columns {columns}, drain ways {drain_ways}, seed {seed}");
+/// Random writers and readers; with `paired` there are two fill words. Reads that the contract leaves undefined are not
+/// compared.
+fn random_traffic(columns: usize, drain_ways: usize, paired: Option<bool>, seed: u64) {
+    println!("columns {columns}, drain ways {drain_ways}, paired {paired:?}, seed {seed}");
+    let fill_words = if paired.is_some() { 2 } else { 1 };
     let architecture = architecture(columns, 2);
-    let depth = 40;
+    let depth = 42;
     let architecture = Architecture {
         activation_words: depth,
         drain_ways,
+        fill_words,
         ..architecture
     };
     let bits = address_bits(&architecture);
@@ -28,31 +31,36 @@ fn random_traffic(columns: usize, drain_ways: usize, seed: u64) {
     unit.set("host_write_enable", 0);
     let mut expected: VecDeque<Vec<Option<u8>>> = VecDeque::new();
     let mut compared = 0;
+    let buses = &["read_data", "read_odd"][..fill_words];
+    if let Some(paired) = paired {
+        unit.set("paired", u64::from(paired));
+    }
+    let second_from = usize::from(paired == Some(true));
     for _ in 0..3000 {
         let host_row = random.between(0, depth - 1);
         let reads = drive_reads(&mut unit, &mut random, columns, depth, bits, host_row);
         // What is read now is what was written up to the cycle before.
         const { assert!(WRITE_TO_READ == 1) };
-        let mut now: Vec<Option<u8>> = (0..4 * columns)
-            .map(|at| Some(memory[reads[at / 4]][at]))
+        let second: Vec<usize> = reads.iter().map(|row| row | second_from).collect();
+        let rows = &[reads, second][..fill_words];
+        let mut now: Vec<Option<u8>> = rows
+            .iter()
+            .flat_map(|rows| (0..4 * columns).map(|at| Some(memory[rows[at / 4]][at])))
             .collect();
         let data = random.bytes(4 * columns);
         for (lane, row) in drive_write(&mut unit, &mut random, &data, &architecture, host_row) {
-            for (column, read) in reads.iter().enumerate() {
-                let at = 4 * column + lane;
+            for (place, read) in rows.iter().flatten().enumerate() {
+                let at = 4 * (place % columns) + lane;
                 memory[row][at] = data[at];
                 if *read == row {
-                    now[at] = None;
+                    now[4 * place + lane] = None;
                 }
             }
         }
         expected.push_back(now);
         if expected.len() > ACTIVATION_READ_LATENCY {
-            let bytes: Vec<u8> = unit
-                .words("read_data")
-                .iter()
-                .flat_map(|word| word.to_le_bytes())
-                .collect();
+            let words = buses.iter().flat_map(|name| unit.words(name));
+            let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
             let now = expected.pop_front().expect("not empty");
             for (at, expected) in now.iter().enumerate() {
                 if let Some(expected) = expected {
@@ -146,6 +154,15 @@ fn drive_write(
 #[test]
 fn reads_see_the_last_write() {
     for (columns, drain_ways, seed) in [(1, 1, 1), (3, 2, 2), (3, 1, 3), (8, 2, 4)] {
-        random_traffic(columns, drain_ways, seed);
+        random_traffic(columns, drain_ways, None, seed);
+    }
+}
+
+#[test]
+fn halves_hold_even_and_odd_words() {
+    for (columns, drain_ways, seed) in [(2, 1, 5), (3, 2, 6), (3, 1, 7), (8, 2, 8)] {
+        for paired in [false, true] {
+            random_traffic(columns, drain_ways, Some(paired), seed);
+        }
     }
 }

@@ -17,8 +17,8 @@ struct Group {
     pass: u64,
     bank: u64,
     quad: u64,
-    /// Row by row, the words of the columns that take theirs in this pass.
-    words: Vec<Vec<Option<u32>>>,
+    /// For each bus, row by row, the words of the columns that take theirs in this pass.
+    words: Vec<Vec<Vec<Option<u32>>>>,
 }
 
 /// When `chunk_released` comes for a chunk: that many cycles after `chunk_filled` or the release of the one before.
@@ -44,24 +44,30 @@ fn expected(
         if chunk >= 2 {
             next = next.max(released[chunk - 2] + PLANE_TO_FILL - 1);
         }
-        for quad in 0..architecture.quads {
+        let step = if shape.paired { 2 } else { 1 };
+        for (group, quad) in (0..architecture.quads).step_by(step).enumerate() {
             for pass in 0..passes {
                 let tap = chunk % chunks * architecture.quads + quad;
+                let rows = |tap: usize| {
+                    let strips = (0..ROWS).map(|row| chunk / chunks * ROWS + row);
+                    strips
+                        .map(|strip| shape.words(architecture, memory, strip, tap, pass))
+                        .collect()
+                };
+                let taps = [tap, tap + usize::from(shape.paired)];
                 groups.push(Group {
-                    cycle: next + fetch_latency(architecture) + (quad * passes + pass) * ROWS,
+                    cycle: next + fetch_latency(architecture) + (group * passes + pass) * ROWS,
                     pass: pass as u64,
                     bank: (chunk % 2) as u64,
                     quad: quad as u64,
-                    words: (0..ROWS)
-                        .map(|row| {
-                            let strip = chunk / chunks * ROWS + row;
-                            shape.words(architecture, memory, strip, tap, pass)
-                        })
+                    words: taps[..architecture.fill_words]
+                        .iter()
+                        .map(|tap| rows(*tap))
                         .collect(),
                 });
             }
         }
-        next += fill_cycles(architecture, passes == 2);
+        next += fill_cycles(architecture, passes == 2, shape.paired);
         filled.push(next - 1 + fill_to_plane(architecture) - 1);
         let before = released.last().copied().unwrap_or(0);
         released.push(filled[chunk].max(before) + delays[chunk]);
@@ -69,8 +75,13 @@ fn expected(
     (groups, filled, released)
 }
 
-/// Runs one convolution and compares every cycle.
-fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random, memory: &[Vec<u8>]) {
+/// Runs one convolution and compares every cycle; whether it is paired.
+fn check(
+    unit: &mut Unit,
+    architecture: &Architecture,
+    random: &mut Random,
+    memory: &[Vec<u8>],
+) -> bool {
     let shape = Shape::convolution(random, architecture);
     let chunks = shape.chunks(architecture) * shape.blocks(architecture);
     let delays = release_delays(random, chunks);
@@ -118,34 +129,51 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random, memo
             at += 1;
         }
         if let Some((group, row)) = rows {
-            let bus = unit.words("x_bus");
-            for (column, word) in groups[group].words[row].iter().enumerate() {
-                if let Some(word) = word {
-                    assert_eq!(
-                        bus[column], *word,
-                        "group {group}, row {row}, column {column} in cycle {cycle} of {shape:?}"
-                    );
+            for (name, words) in ["x_bus", "x_bus_odd"].iter().zip(&groups[group].words) {
+                let bus = unit.words(name);
+                for (column, word) in words[row].iter().enumerate() {
+                    if let Some(word) = word {
+                        assert_eq!(
+                            bus[column], *word,
+                            "{name}, group {group}, row {row}, column {column} in cycle {cycle} of {shape:?}"
+                        );
+                    }
                 }
             }
         }
         unit.tick();
     }
     assert_eq!(at, groups.len(), "{shape:?}");
+    shape.paired
 }
 
-fn convolutions(columns: usize, quads: usize, seed: u64, count: usize) {
-    println!("columns {columns}, quads {quads}, seed {seed}");
-    let architecture = architecture(columns, quads);
+/// Random convolutions; how many of them were paired.
+fn convolutions(architecture: &Architecture, seed: u64, count: usize) -> usize {
+    println!("{architecture:?}, seed {seed}");
     let mut random = Random(seed);
-    let (mut unit, memory) = crate::shape::fetch_with_memory(&architecture, &mut random);
-    for _ in 0..count {
-        check(&mut unit, &architecture, &mut random, &memory);
-    }
+    let (mut unit, memory) = crate::shape::fetch_with_memory(architecture, &mut random);
+    (0..count)
+        .map(|_| usize::from(check(&mut unit, architecture, &mut random, &memory)))
+        .sum()
 }
 
 #[test]
 fn windows_reach_their_columns_in_time() {
     for (columns, quads, seed) in [(1, 2, 10), (2, 4, 11), (3, 5, 12), (4, 2, 13), (8, 18, 14)] {
-        convolutions(columns, quads, seed, 25);
+        convolutions(&architecture(columns, quads), seed, 25);
+    }
+}
+
+#[test]
+fn pairs_of_words_reach_their_columns_in_time() {
+    for (columns, quads, drain_ways, seed) in [(2, 2, 1, 15), (3, 4, 2, 16), (8, 18, 2, 17)] {
+        let architecture = Architecture {
+            fill_words: 2,
+            drain_ways,
+            activation_words: 701,
+            ..architecture(columns, quads)
+        };
+        let paired = convolutions(&architecture, seed, 40);
+        assert!((10..=30).contains(&paired), "{paired} of 40 are paired");
     }
 }

@@ -95,9 +95,13 @@ fn check(unit: &mut Unit, architecture: &Architecture, shape: &Shape, memory: &[
 
 #[test]
 fn windows_reach_the_pool_unit_in_time() {
-    for (columns, seed) in [(1, 20), (2, 21), (3, 22), (8, 23)] {
-        println!("columns {columns}, seed {seed}");
-        let architecture = architecture(columns, 4);
+    for (columns, fill_words, seed) in [(1, 1, 20), (2, 1, 21), (3, 1, 22), (8, 1, 23), (3, 2, 25)]
+    {
+        println!("columns {columns}, fill words {fill_words}, seed {seed}");
+        let architecture = Architecture {
+            fill_words,
+            ..architecture(columns, 4)
+        };
         let mut random = Random(seed);
         let (mut unit, memory) = fetch_with_memory(&architecture, &mut random);
         for _ in 0..25 {

@@ -26,6 +26,8 @@ pub(crate) struct Shape {
     pad: (usize, usize),
     pub(crate) output: (usize, usize),
     pad_value: u8,
+    /// Quads are read two at a time.
+    pub(crate) paired: bool,
 }
 
 fn signed(value: usize) -> i64 {
@@ -76,7 +78,12 @@ impl Shape {
             let fits = words <= architecture.activation_words
                 && reach.0 >= kernel.0
                 && reach.1 >= kernel.1;
-            let quads = random.between(1, input.quads());
+            let paired = architecture.fill_words == 2
+                && opcode == Opcode::Convolution
+                && input.quads().is_multiple_of(2)
+                && random.chance(80);
+            let unit = if paired { 2 } else { 1 };
+            let quads = unit * random.between(1, input.quads() / unit);
             let output = (
                 (reach.0.saturating_sub(kernel.0)) / stride.0 + 1,
                 (reach.1.saturating_sub(kernel.1)) / stride.1 + 1,
@@ -85,17 +92,19 @@ impl Shape {
             if !fits || accesses > 30_000 {
                 continue;
             }
-            input.base = random.between(0, architecture.activation_words - words);
+            let room = architecture.activation_words - words;
+            input.base = unit * random.between(0, room / unit);
             return Self {
                 opcode,
                 input,
-                quad_first: random.between(0, input.quads() - quads),
+                quad_first: unit * random.between(0, (input.quads() - quads) / unit),
                 quads,
                 kernel,
                 stride,
                 pad,
                 output,
                 pad_value: random.bytes(1)[0],
+                paired,
             };
         }
     }
@@ -131,6 +140,7 @@ impl Shape {
         Descriptor {
             opcode: self.opcode as i64,
             two_passes: i64::from(self.two_passes(columns)),
+            paired: i64::from(self.paired),
             pad_value: i64::from(self.pad_value),
             in_base: signed(self.input.base + self.quad_first),
             pixel_stride: quads,
@@ -237,18 +247,24 @@ fn wired(architecture: &Architecture) -> Module {
     let m = Module::new("fetch_with_memory");
     let bits = address_bits(architecture);
     let columns = architecture.columns;
-    let data = m.wire("read_data", 32 * columns);
+    let words: Vec<(&str, Net)> = ["read_data", "read_odd"][..architecture.fill_words]
+        .iter()
+        .map(|name| (*name, m.wire(name, 32 * columns)))
+        .collect();
     let unit = fetch(architecture);
     let mut inputs: Vec<(&str, Net)> = vec![
         ("start", m.input("start", 1)),
         ("chunk_released", m.input("chunk_released", 1)),
-        ("read_data", data.clone()),
     ];
-    inputs.extend(DESCRIPTOR_FIELDS.map(|field| (field, m.field(field))));
+    inputs.extend(words.iter().cloned());
+    let fields = DESCRIPTOR_FIELDS.map(|field| (field, m.field(field)));
+    inputs.extend(fields.iter().cloned());
     let ports: Vec<(&str, &Net)> = inputs.iter().map(|(name, net)| (*name, net)).collect();
     let fetched = m.instance("unit", &unit, &ports);
+    for name in &["x_bus", "x_bus_odd"][..architecture.fill_words] {
+        m.output(name, fetched.get(name));
+    }
     for name in [
-        "x_bus",
         "capture",
         "capture_pass",
         "fill_enable",
@@ -285,6 +301,10 @@ fn wired(architecture: &Architecture) -> Module {
         host.iter()
             .map(|(name, net)| ((*name).to_owned(), net.clone())),
     );
+    if architecture.fill_words == 2 {
+        let paired = fields.iter().find(|(name, _)| *name == "paired");
+        ports.extend(paired.map(|(name, net)| ((*name).to_owned(), net.clone())));
+    }
     for writer in WRITERS {
         ports.push((format!("{writer}_write_enable"), zero(QUAD)));
         ports.push((format!("{writer}_write_address"), zero(QUAD * bits)));
@@ -292,6 +312,8 @@ fn wired(architecture: &Architecture) -> Module {
     }
     let ports: Vec<(&str, &Net)> = ports.iter().map(|(name, net)| (&**name, net)).collect();
     let memory = m.instance("memory", &activation_memory(architecture), &ports);
-    m.drive(&data, memory.get("read_data"));
+    for (name, wire) in &words {
+        m.drive(wire, memory.get(name));
+    }
     m
 }

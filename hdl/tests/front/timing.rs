@@ -32,11 +32,9 @@ fn wired(architecture: &Architecture) -> Module {
     };
     let data = m.repeat(&m.literal(0, 32), architecture.columns);
     let mut ports = of(&fetch::DESCRIPTOR_FIELDS);
-    ports.extend([
-        ("start", &start),
-        ("chunk_released", &released),
-        ("read_data", &data),
-    ]);
+    ports.extend([("start", &start), ("chunk_released", &released)]);
+    let words = [("read_data", &data), ("read_odd", &data)];
+    ports.extend(&words[..architecture.fill_words]);
     let fetched = m.instance("fetch_unit", &fetch(architecture), &ports);
 
     let drained = m.input("block_drained", 1);
@@ -70,7 +68,7 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
     let shape = Shape::convolution(random, architecture);
     let two_passes = shape.two_passes(architecture.columns);
     let (chunks, blocks) = (shape.chunks(architecture), shape.blocks(architecture));
-    let fill = fill_cycles(architecture, two_passes);
+    let fill = fill_cycles(architecture, two_passes, shape.paired);
     let most = [3, fill - 1, fill, 3 * fill][random.between(0, 3)];
     let planes = random.between(most.saturating_sub(3), most + 1);
     let slow = random.between(0, 1) * 20 * fill;
@@ -123,9 +121,19 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
 
 #[test]
 fn fetch_and_issue_keep_the_rules_of_timing() {
-    for (columns, quads, seed) in [(1, 2, 40), (2, 4, 41), (3, 16, 42), (8, 18, 43)] {
-        println!("columns {columns}, quads {quads}, seed {seed}");
-        let architecture = architecture(columns, quads);
+    for (columns, quads, fill_words, seed) in [
+        (1, 2, 1, 40),
+        (2, 4, 1, 41),
+        (3, 16, 1, 42),
+        (8, 18, 1, 43),
+        (2, 2, 2, 44),
+        (8, 18, 2, 45),
+    ] {
+        println!("columns {columns}, quads {quads}, fill words {fill_words}, seed {seed}");
+        let architecture = Architecture {
+            fill_words,
+            ..architecture(columns, quads)
+        };
         let mut random = Random(seed);
         let mut unit = Unit::unlinted(&wired(&architecture), seed);
         let mut seen = [0; 3];
