@@ -15,6 +15,7 @@ use super::console::{Console, grouped, table};
 use super::cosimulation::{Cosimulation, library};
 use super::exit::{Exit, UsageError};
 use super::options::{ArchitectureArguments, Board, InputArguments};
+use super::statistics::pearson;
 
 /// Calibration images, spread evenly over the data.
 const CALIBRATION_IMAGES: usize = 256;
@@ -191,27 +192,12 @@ fn summary(network: String, architecture: String, budgets: Vec<Budget>) -> Cycle
     Cycles {
         network,
         architecture,
-        r: correlation(&networks),
-        r_layers: correlation(&layers),
+        r: pearson(&networks),
+        r_layers: pearson(&layers),
         mismatches: budgets.iter().map(|budget| budget.mismatches).sum(),
         counter_mismatches: budgets.iter().map(|b| b.counter_mismatches).sum(),
         budgets,
     }
-}
-
-/// Pearson's r; `None` where one of the two does not vary.
-fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
-    let count = pairs.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / count;
-    let (mean_x, mean_y) = (mean(|pair| pair.0), mean(|pair| pair.1));
-    let [mut xx, mut yy, mut xy] = [0.0; 3];
-    for (x, y) in pairs {
-        let (x, y) = (x - mean_x, y - mean_y);
-        xx += x * x;
-        yy += y * y;
-        xy += x * y;
-    }
-    (xx > 0.0 && yy > 0.0).then(|| xy / (xx * yy).sqrt())
 }
 
 fn text(result: &Cycles) -> String {
@@ -246,23 +232,4 @@ fn text(result: &Cycles) -> String {
         r(result.r),
         r(result.r_layers)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::correlation;
-
-    #[test]
-    fn correlation_of_lines_and_of_constants() {
-        let line = |slope: f64| [1.0, 2.0, 4.0].map(|x| (x, 3.0 + slope * x));
-        let close = |found: Option<f64>, r: f64| found.is_some_and(|f| (f - r).abs() < 1e-12);
-        assert!(close(correlation(&line(2.0)), 1.0));
-        assert!(close(correlation(&line(-2.0)), -1.0));
-        assert_eq!(correlation(&line(0.0)), None);
-        assert_eq!(correlation(&[]), None);
-        assert!(close(
-            correlation(&[(0.0, 0.0), (1.0, 1.0), (2.0, 0.0)]),
-            0.0
-        ));
-    }
 }

@@ -7,7 +7,7 @@ use bitweft::compiler::{Compiled, compile, cycles};
 use bitweft::model::integer::IntegerNetwork;
 use bitweft_isa::architecture::Architecture;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::console::{Console, grouped, table};
 use super::exit::Exit;
@@ -39,14 +39,16 @@ struct Program {
     host_layers: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct Layer {
-    name: String,
-    descriptors: usize,
-    macs: u64,
-    mac_bits: u64,
-    cycles_predicted: u64,
-    bound_cycles: f64,
+/// A layer on the processor, for one image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Layer {
+    pub(crate) name: String,
+    pub(crate) descriptors: usize,
+    pub(crate) macs: u64,
+    pub(crate) mac_bits: u64,
+    pub(crate) cycles_predicted: u64,
+    /// Cycles that no schedule can beat on the array.
+    pub(crate) bound_cycles: f64,
 }
 
 impl Compile {
@@ -81,7 +83,8 @@ pub(crate) fn host_layers(network: &IntegerNetwork, compiled: &Compiled) -> Vec<
     compiled.host_layers.iter().map(name).collect()
 }
 
-fn layers(
+/// The program's layers with their predicted cycles.
+pub(crate) fn layers(
     network: &IntegerNetwork,
     compiled: &Compiled,
     architecture: &Architecture,

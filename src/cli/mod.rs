@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Nothing else of bitweft prints.
 
 mod bench;
+mod chart;
 mod compile;
 mod console;
 mod cosimulation;
@@ -9,10 +10,12 @@ mod devices;
 mod doctor;
 mod evaluate;
 mod exit;
+mod experiment;
 mod generate;
 mod inspect;
 mod options;
 mod quantize;
+mod statistics;
 mod verify;
 mod waveform;
 
@@ -61,6 +64,7 @@ enum Command {
     Generate(generate::Generate),
     Verify(verify::Verify),
     Bench(bench::Bench),
+    Experiment(experiment::Experiment),
     Devices(devices::Devices),
     Demo(demo::Demo),
 }
@@ -76,6 +80,7 @@ impl Command {
             Self::Generate(command) => command.run(console),
             Self::Verify(command) => command.run(console),
             Self::Bench(command) => command.run(console),
+            Self::Experiment(command) => command.run(console),
             Self::Devices(command) => command.run(console),
             Self::Demo(command) => command.run(console),
         }

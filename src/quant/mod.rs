@@ -180,6 +180,16 @@ pub enum QuantError {
         /// Largest width.
         highest: u8,
     },
+    /// Widths that were given do not fit the network: not one list a convolution, or not one width a filter.
+    #[error("widths for {found} {what}, the network has {expected}: give one a {what}, in order")]
+    WidthCount {
+        /// What the widths are for: `convolution`, or `filter of layer 'x'`.
+        what: String,
+        /// How many the network has.
+        expected: usize,
+        /// How many there are widths for.
+        found: usize,
+    },
     /// The float network cannot be executed.
     #[error(transparent)]
     Float(#[from] float::Error),
@@ -242,7 +252,8 @@ pub fn quantize(
     Quantizer::new(network, calibration, options.clone())?.quantize(options.allocation)
 }
 
-/// A calibrated network with its losses measured, for several allocations of the same network.
+/// A calibrated network with its losses measured, for several allocations of the same network: none of what
+/// [`Quantizer::new`] finds depends on the budget or on what it counts.
 pub struct Quantizer<'a> {
     network: &'a FloatNetwork,
     calibration: &'a [Array3<f32>],
@@ -279,7 +290,19 @@ impl<'a> Quantizer<'a> {
     /// # Errors
     /// [`QuantError::Budget`], [`QuantError::Widths`].
     pub fn plan(&self, allocation: Allocation) -> Result<Report, QuantError> {
-        let plan = self.allocate(allocation)?;
+        self.plan_for(allocation, self.options.objective)
+    }
+
+    /// As [`Quantizer::plan`], with a budget that counts `objective` in place of the one in the options.
+    ///
+    /// # Errors
+    /// As [`Quantizer::plan`].
+    pub fn plan_for(
+        &self,
+        allocation: Allocation,
+        objective: Objective,
+    ) -> Result<Report, QuantError> {
+        let plan = self.allocate(allocation, objective)?;
         Ok(report(self.network, &self.losses, &plan))
     }
 
@@ -288,17 +311,35 @@ impl<'a> Quantizer<'a> {
     /// # Errors
     /// As [`quantize`].
     pub fn quantize(&self, allocation: Allocation) -> Result<(IntegerNetwork, Report), QuantError> {
-        let plan = self.allocate(allocation)?;
+        self.round(&self.allocate(allocation, self.options.objective)?)
+    }
+
+    /// The network at given widths: `bits[convolution][filter]`, convolutions in the network's order, as
+    /// [`LayerReport::bits`] of a plan has them.
+    ///
+    /// # Errors
+    /// [`QuantError::WidthCount`], [`QuantError::Widths`], [`QuantError::Float`].
+    pub fn quantize_to(&self, bits: &[Vec<u8>]) -> Result<(IntegerNetwork, Report), QuantError> {
+        let (network, objective) = (self.network, self.options.objective);
+        self.round(&sensitivity::given(network, &self.losses, bits, objective)?)
+    }
+
+    fn round(&self, plan: &sensitivity::Plan) -> Result<(IntegerNetwork, Report), QuantError> {
         let (network, options) = (self.network, &self.options);
         let rounded =
             rounding::round_network(network, self.calibration, &self.affine, &plan.bits, options)?;
         let integer = emit::network(network, &self.affine, &rounded, options.rounding);
-        Ok((integer, report(network, &self.losses, &plan)))
+        Ok((integer, report(network, &self.losses, plan)))
     }
 
-    fn allocate(&self, allocation: Allocation) -> Result<sensitivity::Plan, QuantError> {
+    fn allocate(
+        &self,
+        allocation: Allocation,
+        objective: Objective,
+    ) -> Result<sensitivity::Plan, QuantError> {
         let options = Options {
             allocation,
+            objective,
             ..self.options.clone()
         };
         check_widths(&options)?;

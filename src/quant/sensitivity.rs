@@ -159,16 +159,54 @@ impl Plan {
     }
 }
 
+/// Every filter of every layer as a unit.
+fn units(losses: &[Option<LayerLoss>], objective: Objective) -> Vec<Vec<Unit>> {
+    losses
+        .iter()
+        .map(|loss| loss.iter().flat_map(|loss| loss.units(objective)).collect())
+        .collect()
+}
+
+/// Widths `[convolution][filter]` from elsewhere, with the losses that they are estimated to cause.
+pub(crate) fn given(
+    network: &FloatNetwork,
+    losses: &[Option<LayerLoss>],
+    bits: &[Vec<u8>],
+    objective: Objective,
+) -> Result<Plan, QuantError> {
+    let expected = losses.iter().flatten().count();
+    if bits.len() != expected {
+        return Err(QuantError::WidthCount {
+            what: "convolution".into(),
+            expected,
+            found: bits.len(),
+        });
+    }
+    let mut given = bits.iter();
+    let mut widths = Vec::with_capacity(losses.len());
+    for (layer, loss) in network.layers.iter().zip(losses) {
+        let own = loss.as_ref().and_then(|_| given.next().cloned());
+        let own = own.unwrap_or_default();
+        let expected = loss.as_ref().map_or(0, |loss| loss.error.len());
+        if own.len() != expected {
+            return Err(QuantError::WidthCount {
+                what: format!("filter of layer '{}'", layer.name),
+                expected,
+                found: own.len(),
+            });
+        }
+        if let Some(&highest) = own.iter().max().filter(|bits| **bits > 8) {
+            let lowest = own.iter().min().copied().unwrap_or(0);
+            return Err(QuantError::Widths { lowest, highest });
+        }
+        widths.push(own);
+    }
+    Ok(Plan::fixed(widths, &units(losses, objective)))
+}
+
 /// Gives out widths as `options.allocation` asks.
 pub(crate) fn plan(losses: &[Option<LayerLoss>], options: &Options) -> Result<Plan, QuantError> {
-    let filters: Vec<Vec<Unit>> = losses
-        .iter()
-        .map(|loss| {
-            loss.iter()
-                .flat_map(|loss| loss.units(options.objective))
-                .collect()
-        })
-        .collect();
+    let filters = units(losses, options.objective);
     let (budget, units): (f64, Vec<Unit>) = match options.allocation {
         Allocation::Uniform(bits) => {
             let bits = filters

@@ -225,6 +225,33 @@ fn a_size_budget_counts_weights() {
 }
 
 #[test]
+fn given_widths_are_kept() {
+    let (network, images) = (network(), images(24));
+    let quantizer = Quantizer::new(&network, &images, Options::default()).expect("calibrates");
+    let plan = quantizer
+        .plan_for(Allocation::PerFilter(3.0), Objective::Size)
+        .expect("fits");
+    assert!(plan.average_weight_bits <= 3.0 && plan.average_bits != plan.average_weight_bits);
+    let mut bits: Vec<Vec<u8>> = plan.layers.iter().map(|l| l.bits.clone()).collect();
+    let (integer, report) = quantizer.quantize_to(&bits).expect("quantizes");
+    assert_eq!(report.layers, plan.layers);
+    for (convolution, bits) in convolutions(&integer).iter().zip(&bits) {
+        assert_eq!(&convolution.bits, bits);
+    }
+    let refused = |bits: &[Vec<u8>]| {
+        quantizer
+            .quantize_to(bits)
+            .expect_err("refused")
+            .to_string()
+    };
+    assert!(refused(&bits[1..]).contains("convolution, the network has"));
+    bits[0][1] = 9;
+    assert!(refused(&bits).contains("to 9 bits"));
+    bits[0].pop();
+    assert!(refused(&bits).contains("filter of layer 'layer0'"));
+}
+
+#[test]
 fn one_width_a_layer() {
     let (_, report) = run(Allocation::PerLayer(4.0));
     for layer in &report.layers {

@@ -1,0 +1,34 @@
+//! `bitweft experiment`: what allocations of widths cost on the processor, and what they keep of the network.
+
+mod correlation;
+pub(crate) mod record;
+mod study;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::console::Console;
+use super::exit::Exit;
+
+/// Compare allocations of widths: accuracy, exact cycles, weight size.
+///
+/// Cycles are predicted, exactly; --measure N checks N of the networks on the Verilated processor and exits with 3 on
+/// any difference.
+#[derive(Args)]
+pub(crate) struct Experiment {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    Correlation(correlation::CorrelationExperiment),
+}
+
+impl Experiment {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
+        match &self.what {
+            What::Correlation(experiment) => experiment.run(console),
+        }
+    }
+}
