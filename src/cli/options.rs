@@ -212,24 +212,40 @@ pub(crate) enum RoundingArgument {
 /// How a float network is quantized.
 #[derive(Args)]
 pub(crate) struct WidthArguments {
-    /// MAC-weighted average bits that the network may have; each filter gets its own width.
+    /// Bits a MAC that the network may have on average; each filter gets its own width.
     #[arg(long, value_name = "BITS", conflicts_with = "uniform")]
     budget: Option<f64>,
     /// The same width for every filter.
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=8))]
     uniform: Option<u8>,
     /// One width a layer instead of one a filter.
-    #[arg(long, requires = "budget")]
+    #[arg(long, requires = "budget", conflicts_with = "uniform")]
     per_layer: bool,
     /// Calibration images, taken evenly from the data.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     images: u32,
     /// Rounding of every requantization.
     #[arg(long, value_enum, default_value = "single")]
-    rounding: RoundingArgument,
+    requantization: RoundingArgument,
 }
 
 impl WidthArguments {
+    /// Whether one width a layer is asked for.
+    pub(crate) fn per_layer(&self) -> bool {
+        self.per_layer
+    }
+
+    /// At most `--images` real inputs of a data file, spread evenly over it.
+    pub(crate) fn calibration(
+        &self,
+        network: &FloatNetwork,
+        input: &InputArguments,
+        path: &Path,
+    ) -> Result<Vec<Array3<f32>>> {
+        let wanted = usize::try_from(self.images).unwrap_or(usize::MAX);
+        input.calibration(network, path, wanted)
+    }
+
     /// The allocation, if one is stated.
     pub(crate) fn allocation(&self) -> Option<Allocation> {
         match (self.budget, self.uniform) {
@@ -249,7 +265,7 @@ impl WidthArguments {
     pub(crate) fn options(&self) -> Options {
         Options {
             objective: Objective::Time,
-            rounding: match self.rounding {
+            rounding: match self.requantization {
                 RoundingArgument::Single => Rounding::Single,
                 RoundingArgument::Double => Rounding::Double,
             },
@@ -266,8 +282,7 @@ impl WidthArguments {
         console: &Console,
     ) -> Result<(IntegerNetwork, Report)> {
         let allocation = self.required()?;
-        let wanted = usize::try_from(self.images).unwrap_or(usize::MAX);
-        let images = input.calibration(network, calibration, wanted)?;
+        let images = self.calibration(network, input, calibration)?;
         let spinner = console.spinner(&format!("quantizing on {} images", images.len()));
         let result = Quantizer::new(network, &images, self.options())?.quantize(allocation)?;
         spinner.finish_and_clear();

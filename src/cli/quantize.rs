@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::console::{Console, grouped, table};
 use super::exit::{Exit, UsageError};
+use super::method::{MethodArguments, Outcome};
 use super::options::{InputArguments, WidthArguments};
 
 /// Give every filter of a float network its width, and round it to integers.
@@ -24,6 +25,8 @@ pub(crate) struct Quantize {
     #[command(flatten)]
     widths: WidthArguments,
     #[command(flatten)]
+    method: MethodArguments,
+    #[command(flatten)]
     input: InputArguments,
     /// The integer network's file (.bw).
     #[arg(short, long, value_name = "OUT.bw")]
@@ -35,6 +38,11 @@ struct Quantized {
     network: String,
     output: PathBuf,
     file_bytes: u64,
+    /// How far the estimated loss can be above the least one, as a part of it.
+    gap: f64,
+    /// With the objective `cycles`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles_predicted: Option<u64>,
     #[serde(flatten)]
     report: Report,
 }
@@ -42,6 +50,7 @@ struct Quantized {
 impl Quantize {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         self.widths.required()?;
+        let board = self.method.check(&self.widths)?;
         let network = match self.input.load_model(&self.model)? {
             Model::Float(network) => network,
             Model::Integer(_) => {
@@ -52,14 +61,25 @@ impl Quantize {
                 return Err(UsageError(message).into());
             }
         };
-        let (integer, report) =
-            self.widths
-                .quantize(&network, &self.input, &self.calibration, console)?;
+        let images = self
+            .widths
+            .calibration(&network, &self.input, &self.calibration)?;
+        let spinner = console.spinner(&format!("quantizing on {} images", images.len()));
+        let Outcome {
+            integer,
+            report,
+            cycles_predicted,
+        } = self
+            .method
+            .quantize(&network, &images, &self.widths, board.as_ref())?;
+        spinner.finish_and_clear();
         bwfile::write(&self.output, &integer)?;
         let quantized = Quantized {
             network: integer.name,
             output: self.output.clone(),
             file_bytes: std::fs::metadata(&self.output)?.len(),
+            gap: report.gap(),
+            cycles_predicted,
             report,
         };
         console.result(&quantized, || text(&quantized))?;
@@ -84,12 +104,18 @@ fn text(quantized: &Quantized) -> String {
     });
     let header = ["layer", "MACs", "weights", "least", "bits", "most", "error"];
     format!(
-        "{}\n{:.3} bits a MAC, {:.3} bits a weight: {} weights in {} bytes; {} written",
+        "{}\n{:.3} bits a MAC, {:.3} bits a weight: {} weights in {} bytes{}\nestimated loss {:.5}, at most {:.2} % above the least; {} written",
         table(&header, 1, rows.collect()),
         report.average_bits,
         report.average_weight_bits,
         grouped(report.weights),
         grouped(report.weight_bits.div_ceil(8)),
+        match quantized.cycles_predicted {
+            Some(cycles) => format!("; {} cycles an image", grouped(cycles)),
+            None => String::new(),
+        },
+        report.sensitivity,
+        100.0 * quantized.gap,
         quantized.output.display(),
     )
 }

@@ -19,26 +19,56 @@ pub(super) fn lower(
     site: &Site<'_>,
     op: &IntegerConvolution,
 ) -> Result<Vec<Operation>, CompileError> {
+    outline(site, op, &op.bits)?
+        .into_iter()
+        .map(|tile| pack(site, op, tile))
+        .collect()
+}
+
+/// A tile before its planes are packed.
+pub(super) struct Tile {
+    first: usize,
+    pub(super) descriptor: Descriptor,
+    /// Planes of each filter.
+    pub(super) widths: Vec<usize>,
+}
+
+/// The tiles of a convolution whose filters have the widths `bits`, in channel order.
+pub(super) fn outline(
+    site: &Site<'_>,
+    op: &IntegerConvolution,
+    bits: &[u8],
+) -> Result<Vec<Tile>, CompileError> {
+    let planes: Vec<usize> = bits.iter().map(|bits| planes(site, op, *bits)).collect();
     let tiles = match op.kind {
-        ConvolutionKind::Dense | ConvolutionKind::FullyConnected => dense_tiles(site, op)?,
+        ConvolutionKind::Dense | ConvolutionKind::FullyConnected => dense_tiles(site, op, &planes)?,
         ConvolutionKind::Depthwise => (0..op.filters().div_ceil(QUAD))
             .map(|quad| (quad, quad + 1))
             .collect(),
     };
     let mut base = site.descriptor(Opcode::Convolution, (op.clamp_low, op.clamp_high));
     site.slide(&mut base, &op.window)?;
-    tiles
-        .into_iter()
-        .map(|(first, end)| {
-            tile(
-                site,
-                op,
-                &base,
-                first * QUAD,
-                (end * QUAD).min(op.filters()),
-            )
-        })
-        .collect()
+    let tile = |(first, end): (usize, usize)| {
+        let (first, end) = (first * QUAD, (end * QUAD).min(op.filters()));
+        let widths = planes[first..end].to_vec();
+        let mut descriptor = base.clone();
+        descriptor.chunk_count = integer(chunks(site, op));
+        descriptor.planes_per_chunk = integer(widths.iter().sum());
+        descriptor.filter_count = integer(end - first);
+        descriptor.out_base += integer(first / QUAD);
+        if op.kind == ConvolutionKind::Depthwise {
+            let multiplier = op.filters() / site.inputs[0].channels;
+            descriptor.in_base += integer(first / multiplier / QUAD);
+            descriptor.quads_per_tap = 1;
+        }
+        descriptor.paired = i64::from(pairs(site, &descriptor));
+        Tile {
+            first,
+            descriptor,
+            widths,
+        }
+    };
+    Ok(tiles.into_iter().map(tile).collect())
 }
 
 /// Chunks of a block: K inputs each.
@@ -51,11 +81,11 @@ fn chunks(site: &Site<'_>, op: &IntegerConvolution) -> usize {
     (op.window.kernel_height * op.window.kernel_width * quads).div_ceil(site.architecture.quads)
 }
 
-/// Planes that a filter takes. A binary filter has no zero: where an input of it is not there (the last
+/// Planes that a filter of this width takes. A binary filter has no zero: where an input of it is not there (the last
 /// chunk is not full, or channels do not fill their quads) it takes two planes.
-fn planes(site: &Site<'_>, op: &IntegerConvolution, filter: usize) -> usize {
+pub(super) fn planes(site: &Site<'_>, op: &IntegerConvolution, bits: u8) -> usize {
     let full = chunks(site, op) * site.architecture.inputs() == op.weights_per_filter();
-    match op.bits[filter] {
+    match bits {
         1 if !full => 2,
         bits => usize::from(bits),
     }
@@ -65,17 +95,12 @@ fn planes(site: &Site<'_>, op: &IntegerConvolution, filter: usize) -> usize {
 fn dense_tiles(
     site: &Site<'_>,
     op: &IntegerConvolution,
+    planes: &[usize],
 ) -> Result<Vec<(usize, usize)>, CompileError> {
     let architecture = site.architecture;
     let chunks = chunks(site, op);
     let quads = op.filters().div_ceil(QUAD);
-    let weight: Vec<usize> = (0..quads)
-        .map(|quad| {
-            (quad * QUAD..((quad + 1) * QUAD).min(op.filters()))
-                .map(|f| planes(site, op, f))
-                .sum()
-        })
-        .collect();
+    let weight: Vec<usize> = planes.chunks(QUAD).map(|quad| quad.iter().sum()).collect();
     let largest = weight.iter().max().copied().unwrap_or(0) * chunks;
     if largest > architecture.plane_words {
         return Err(CompileError::TooSmall {
@@ -120,29 +145,14 @@ fn split(weight: &[usize], target: usize, quads_max: usize) -> Vec<(usize, usize
     tiles
 }
 
-fn tile(
-    site: &Site<'_>,
-    op: &IntegerConvolution,
-    base: &Descriptor,
-    first: usize,
-    end: usize,
-) -> Result<Operation, CompileError> {
+fn pack(site: &Site<'_>, op: &IntegerConvolution, tile: Tile) -> Result<Operation, CompileError> {
     let chunk_count = chunks(site, op);
-    let filters: Vec<Filter> = (first..end)
-        .map(|filter| Filter::new(site, op, filter))
+    let filters: Vec<Filter> = tile
+        .widths
+        .iter()
+        .enumerate()
+        .map(|(index, &planes)| Filter::new(site, op, tile.first + index, planes))
         .collect();
-    let widths: Vec<usize> = filters.iter().map(|filter| filter.planes).collect();
-    let mut descriptor = base.clone();
-    descriptor.chunk_count = integer(chunk_count);
-    descriptor.planes_per_chunk = integer(widths.iter().sum());
-    descriptor.filter_count = integer(end - first);
-    descriptor.out_base += integer(first / QUAD);
-    if op.kind == ConvolutionKind::Depthwise {
-        let multiplier = op.filters() / site.inputs[0].channels;
-        descriptor.in_base += integer(first / multiplier / QUAD);
-        descriptor.quads_per_tap = 1;
-    }
-    descriptor.paired = i64::from(pairs(site, &descriptor));
     let mut words = Vec::new();
     let mut offsets = vec![Offset::default(); filters.len()];
     let inputs = site.architecture.inputs();
@@ -165,10 +175,10 @@ fn tile(
         .map(|(filter, offset)| filter.record(site, op, offset))
         .collect::<Result<_, _>>()?;
     Ok(Operation {
-        descriptor,
+        descriptor: tile.descriptor,
         planes: words,
         records,
-        widths,
+        widths: tile.widths,
     })
 }
 
@@ -210,7 +220,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(site: &Site<'_>, op: &IntegerConvolution, index: usize) -> Self {
+    fn new(site: &Site<'_>, op: &IntegerConvolution, index: usize, planes: usize) -> Self {
         let (_, rows, columns, channels) = op.weights.dim();
         let depthwise = op.kind == ConvolutionKind::Depthwise;
         let padded = if depthwise {
@@ -235,7 +245,7 @@ impl Filter {
         }
         Self {
             index,
-            planes: planes(site, op, index),
+            planes,
             weights,
         }
     }

@@ -8,8 +8,11 @@ pub mod cycles;
 mod geometry;
 mod phase;
 mod placement;
+mod prediction;
 mod requantize;
 mod windowed;
+
+pub use prediction::Prediction;
 
 use crate::model::integer::{IntegerLayer, IntegerNetwork, IntegerOp, TensorId};
 use bitweft_isa::{
@@ -189,18 +192,18 @@ fn hardware_range(network: &IntegerNetwork) -> (usize, usize) {
     (first, network.layers.len() - tail)
 }
 
-fn lower(
-    network: &IntegerNetwork,
-    layer: &IntegerLayer,
+/// A layer with the places of its tensors.
+fn site<'a>(
+    network: &'a IntegerNetwork,
+    layer: &'a IntegerLayer,
     place_of: impl Fn(TensorId) -> Option<Placement>,
-    architecture: &Architecture,
-) -> Result<Vec<Operation>, CompileError> {
-    let unsupported = |reason: &str| CompileError::Unsupported {
-        layer: layer.name.clone(),
-        reason: reason.into(),
-    };
+    architecture: &'a Architecture,
+) -> Result<geometry::Site<'a>, CompileError> {
     let place = |tensor: TensorId| {
-        place_of(tensor).ok_or_else(|| unsupported("its tensor has no place in activation memory"))
+        place_of(tensor).ok_or_else(|| CompileError::Unsupported {
+            layer: layer.name.clone(),
+            reason: "its tensor has no place in activation memory".into(),
+        })
     };
     let output = place(layer.output)?;
     let inputs = layer
@@ -208,13 +211,22 @@ fn lower(
         .iter()
         .map(|&tensor| place(tensor))
         .collect::<Result<Vec<_>, _>>()?;
-    let site = geometry::Site {
+    Ok(geometry::Site {
         network,
         layer,
         inputs,
         output,
         architecture,
-    };
+    })
+}
+
+fn lower(
+    network: &IntegerNetwork,
+    layer: &IntegerLayer,
+    place_of: impl Fn(TensorId) -> Option<Placement>,
+    architecture: &Architecture,
+) -> Result<Vec<Operation>, CompileError> {
+    let site = site(network, layer, place_of, architecture)?;
     match &layer.op {
         IntegerOp::Convolution(op) => convolution::lower(&site, op),
         IntegerOp::Add {
@@ -235,9 +247,10 @@ fn lower(
         } => windowed::maximum(&site, *window, (*clamp_low, *clamp_high)),
         IntegerOp::GlobalAverage { multiplier } => windowed::global_average(&site, *multiplier),
         IntegerOp::Reshape => placement::reshape_is_free(&site),
-        IntegerOp::Softmax => Err(unsupported(
-            "softmax runs on the host and must be the last layer",
-        )),
+        IntegerOp::Softmax => Err(CompileError::Unsupported {
+            layer: layer.name.clone(),
+            reason: "softmax runs on the host and must be the last layer".into(),
+        }),
     }
 }
 

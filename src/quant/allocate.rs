@@ -1,8 +1,6 @@
 //! Which width for which filter: the least total sensitivity within a budget of MACs x bits.
-//!
-//! The Lagrangian `min_b S(b) + lambda c(b)` visits, as lambda falls, the steps of every unit's lower
-//! convex hull in order of falling gain a cost. Taking those steps one by one until the budget is met
-//! is the bisection of lambda carried to its end; what the last step leaves is filled greedily.
+
+use super::knapsack::{self, Choice, Solution};
 
 /// Widths 0..=8.
 pub const WIDTHS: usize = 9;
@@ -29,123 +27,46 @@ pub struct Allocation {
     pub lower_bound: f64,
 }
 
-struct Step {
-    unit: usize,
-    to: u8,
-    cost: u64,
-    slope: f64,
-}
-
 /// The allocation of `low..=high` bits to every unit with the least total sensitivity whose cost is at
-/// most `limit`. `None` when even `low` bits everywhere cost more.
+/// most `limit`, up to the gap to its bound. `None` when even `low` bits everywhere cost more.
 #[must_use]
 pub fn allocate(units: &[Unit], limit: u64, low: u8, high: u8) -> Option<Allocation> {
-    let mut bits = vec![low; units.len()];
-    let mut cost: u64 = units
-        .iter()
-        .map(|unit| unit.cost_per_bit * u64::from(low))
-        .sum();
-    if cost > limit {
-        return None;
-    }
-    let mut steps: Vec<Step> = units
-        .iter()
-        .enumerate()
-        .flat_map(|(index, unit)| hull_steps(index, unit, low, high))
-        .collect();
-    // Stable: the steps of one unit have strictly falling slopes and stay in order.
-    steps.sort_by(|a, b| b.slope.total_cmp(&a.slope));
-    let mut lambda = 0.0;
-    let mut closed = vec![false; units.len()];
-    for step in &steps {
-        if closed[step.unit] {
-            continue;
-        }
-        if cost + step.cost > limit {
-            lambda = f64::max(lambda, step.slope);
-            closed[step.unit] = true;
-            continue;
-        }
-        cost += step.cost;
-        bits[step.unit] = step.to;
-    }
-    fill(units, &mut bits, &mut cost, limit, high);
-    let sensitivity = units
-        .iter()
-        .zip(&bits)
-        .map(|(unit, b)| unit.sensitivity[usize::from(*b)])
-        .sum();
-    let dual: f64 = units
-        .iter()
-        .map(|unit| {
-            (low..=high)
-                .map(|b| {
-                    unit.sensitivity[usize::from(b)]
-                        + lambda * unit.cost_per_bit as f64 * f64::from(b)
-                })
-                .fold(f64::INFINITY, f64::min)
-        })
-        .sum();
-    Some(Allocation {
+    knapsack::solve(&groups(units, low, high), limit).map(|found| widths(found, low))
+}
+
+/// As [`allocate`], without a gap. `None` also when more than `labels_max` partial solutions have to be held
+/// at once ([`knapsack::exact`]).
+#[must_use]
+pub fn allocate_exactly(
+    units: &[Unit],
+    limit: u64,
+    (low, high): (u8, u8),
+    labels_max: usize,
+) -> Option<Allocation> {
+    knapsack::exact(&groups(units, low, high), limit, labels_max).map(|found| widths(found, low))
+}
+
+fn groups(units: &[Unit], low: u8, high: u8) -> Vec<Vec<Choice>> {
+    let choices = |unit: &Unit| {
+        (low..=high)
+            .map(|bits| Choice {
+                cost: unit.cost_per_bit * u64::from(bits),
+                loss: unit.sensitivity[usize::from(bits)],
+            })
+            .collect()
+    };
+    units.iter().map(choices).collect()
+}
+
+fn widths(found: Solution, low: u8) -> Allocation {
+    // A pick is at most 8.
+    #[allow(clippy::cast_possible_truncation)]
+    let bits = found.picks.iter().map(|pick| low + *pick as u8).collect();
+    Allocation {
         bits,
-        cost,
-        sensitivity,
-        lower_bound: dual - lambda * limit as f64,
-    })
-}
-
-/// The steps along the lower convex hull of sensitivity against width that lower the sensitivity.
-fn hull_steps(index: usize, unit: &Unit, low: u8, high: u8) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut from = low;
-    loop {
-        let here = unit.sensitivity[usize::from(from)];
-        let mut best: Option<(f64, u8)> = None;
-        for to in from + 1..=high {
-            let slope = (here - unit.sensitivity[usize::from(to)]) / f64::from(to - from);
-            if slope > 0.0 && best.is_none_or(|(known, _)| slope > known) {
-                best = Some((slope, to));
-            }
-        }
-        let Some((slope, to)) = best else {
-            return steps;
-        };
-        let cost = unit.cost_per_bit * u64::from(to - from);
-        let slope = slope / unit.cost_per_bit.max(1) as f64;
-        steps.push(Step {
-            unit: index,
-            to,
-            cost,
-            slope,
-        });
-        from = to;
-    }
-}
-
-/// Spends what is left on the widening with the largest gain a cost that still fits, until none does.
-fn fill(units: &[Unit], bits: &mut [u8], cost: &mut u64, limit: u64, high: u8) {
-    loop {
-        let room = limit - *cost;
-        let mut best: Option<(f64, usize, u8, u64)> = None;
-        for (index, unit) in units.iter().enumerate() {
-            let from = bits[index];
-            for to in from + 1..=high {
-                let extra = unit.cost_per_bit * u64::from(to - from);
-                if extra > room {
-                    break;
-                }
-                let gain = unit.sensitivity[usize::from(from)] - unit.sensitivity[usize::from(to)];
-                let rate = gain / extra.max(1) as f64;
-                if gain > 0.0 && best.is_none_or(|(known, ..)| rate > known) {
-                    best = Some((rate, index, to, extra));
-                }
-            }
-        }
-        let Some((_, index, to, extra)) = best else {
-            return;
-        };
-        bits[index] = to;
-        *cost += extra;
+        cost: found.cost,
+        sensitivity: found.loss,
+        lower_bound: found.lower_bound,
     }
 }
 

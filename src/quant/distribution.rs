@@ -4,8 +4,8 @@
 //! step_f = k std(w_f); b_f = ceil(log2(max|w_f| / step_f + 1)) + 1; k is the smallest that meets the
 //! budget. Source: distribution-based filter-wise quantization (COOL Chips 2019), reconstructed.
 
+use super::Options;
 use super::sensitivity::LayerLoss;
-use super::{Objective, Options};
 
 /// Spread of one filter's weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,51 +53,48 @@ impl Spread {
     }
 }
 
-/// Widths `[layer][filter]` whose cost is at most `limit`, or `None` when even the largest factor (the
-/// smallest widths) costs more.
+/// Widths `[layer][filter]` whose `cost` is at most `limit`.
+///
+/// # Errors
+/// What the smallest widths that the formula has cost, where that is more; `None` where that has no cost.
 pub(crate) fn widths(
     losses: &[Option<LayerLoss>],
     limit: u64,
     options: &Options,
-) -> Option<Vec<Vec<u8>>> {
-    let at = |k: f64| -> (Vec<Vec<u8>>, u64) {
-        let mut cost = 0;
-        let bits = losses
-            .iter()
-            .map(|loss| {
-                let Some(loss) = loss else { return Vec::new() };
-                let per_bit = match options.objective {
-                    Objective::Time => loss.macs_per_filter,
-                    Objective::Size => loss.weights_per_filter,
-                };
-                let bits: Vec<u8> = loss
-                    .spread
-                    .iter()
-                    .map(|spread| spread.bits(k, options.bits_min, options.bits_max))
-                    .collect();
-                cost += per_bit * bits.iter().map(|b| u64::from(*b)).sum::<u64>();
-                bits
-            })
-            .collect();
-        (bits, cost)
+    cost: &dyn Fn(&[Vec<u8>]) -> Option<u64>,
+) -> Result<Vec<Vec<u8>>, Option<u64>> {
+    let at = |k: f64| -> Vec<Vec<u8>> {
+        let bits = |loss: &LayerLoss| {
+            loss.spread
+                .iter()
+                .map(|spread| spread.bits(k, options.bits_min, options.bits_max))
+                .collect()
+        };
+        let layers = losses.iter();
+        layers
+            .map(|loss| loss.as_ref().map_or_else(Vec::new, bits))
+            .collect()
     };
     // In powers of two; widths fall as k grows. 2^-20 gives every filter the largest width, 2^20 the
     // smallest that the formula has.
     let (mut low, mut high) = (-20.0_f64, 20.0_f64);
-    let (mut best, cost) = at(high.exp2());
-    if cost > limit {
-        return None;
+    let mut best = at(high.exp2());
+    match cost(&best) {
+        Some(cost) if cost <= limit => {}
+        lowest => return Err(lowest),
     }
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
-        let (bits, cost) = at(middle.exp2());
-        if cost <= limit {
+        let bits = at(middle.exp2());
+        if bits == best {
+            high = middle;
+        } else if cost(&bits).is_some_and(|cost| cost <= limit) {
             (high, best) = (middle, bits);
         } else {
             low = middle;
         }
     }
-    Some(best)
+    Ok(best)
 }
 
 #[cfg(test)]

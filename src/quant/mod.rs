@@ -5,7 +5,8 @@
 //! 1. `calibration`: the float network runs over the calibration images; ranges of all activations
 //!    (`range`), second moments of every convolution's inputs (`statistics`).
 //! 2. `sensitivity`: what each filter loses at each width, after real rounding (`filter`).
-//! 3. [`allocate`]: the widths with the least total loss within a budget of MACs x bits.
+//! 3. [`allocate`]: the widths with the least total loss within a budget of MACs x bits; [`cost`]: within
+//!    one that a processor's cost function counts; `distribution`: from the weights alone.
 //! 4. `rounding`: layer by layer on quantized inputs, integers and bias at the chosen widths.
 //! 5. `emit`: multipliers, clamps, the integer network.
 //!
@@ -37,11 +38,14 @@
 
 pub mod allocate;
 mod calibration;
+pub mod cost;
 mod distribution;
 mod emit;
+mod error;
 mod execution;
 pub mod filter;
 mod fisher;
+pub mod knapsack;
 mod linear;
 pub mod range;
 mod rounding;
@@ -53,6 +57,8 @@ mod tests;
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
+pub use cost::{Cost, Scheme};
+pub use error::QuantError;
 pub use filter::WeightRounding;
 pub use range::RangeMethod;
 pub use sensitivity::Weighting;
@@ -130,71 +136,6 @@ impl Default for Options {
     }
 }
 
-/// Why a network cannot be quantized.
-#[derive(Debug, thiserror::Error)]
-pub enum QuantError {
-    /// No calibration images.
-    #[error("no calibration images: give at least one, better 256")]
-    NoCalibration,
-    /// A calibration image has another shape than the network's input.
-    #[error("calibration image {index} has shape {found:?}, the network's input is {expected:?}")]
-    ImageShape {
-        /// Index of the image.
-        index: usize,
-        /// `(height, width, channels)` of the network's input.
-        expected: (usize, usize, usize),
-        /// `(height, width, channels)` of the image.
-        found: (usize, usize, usize),
-    },
-    /// A weight or bias is NaN or infinite.
-    #[error("layer '{layer}': filter {filter} has a weight or bias that is not finite")]
-    WeightNotFinite {
-        /// Layer.
-        layer: String,
-        /// Filter.
-        filter: usize,
-    },
-    /// An activation is NaN or infinite on a calibration image.
-    #[error("activation '{tensor}' is not finite on a calibration image")]
-    ActivationNotFinite {
-        /// Tensor.
-        tensor: String,
-    },
-    /// The budget is below what the smallest width costs, above 8 bits, or no number.
-    #[error(
-        "a budget of {budget} bits on average cannot be reached: it has to be from {lowest} to {highest}"
-    )]
-    Budget {
-        /// Bits on average that were asked for.
-        budget: f64,
-        /// Smallest width.
-        lowest: u8,
-        /// Largest width.
-        highest: u8,
-    },
-    /// A width outside 0..=8, or a smallest above the largest.
-    #[error("widths from {lowest} to {highest} bits: they have to be within 0..=8 and in order")]
-    Widths {
-        /// Smallest width.
-        lowest: u8,
-        /// Largest width.
-        highest: u8,
-    },
-    /// Widths that were given do not fit the network: not one list a convolution, or not one width a filter.
-    #[error("widths for {found} {what}, the network has {expected}: give one a {what}, in order")]
-    WidthCount {
-        /// What the widths are for: `convolution`, or `filter of layer 'x'`.
-        what: String,
-        /// How many the network has.
-        expected: usize,
-        /// How many there are widths for.
-        found: usize,
-    },
-    /// The float network cannot be executed.
-    #[error(transparent)]
-    Float(#[from] float::Error),
-}
-
 /// Widths and cost of one convolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerReport {
@@ -231,8 +172,22 @@ pub struct Report {
     pub average_weight_bits: f64,
     /// Total estimated loss of the allocation.
     pub sensitivity: f64,
-    /// No allocation within the budget has a smaller estimated loss than this.
+    /// No allocation of the kind within the budget has a smaller estimated loss than this (Lagrangian dual).
+    /// For uniform and data-free widths: no filter-wise allocation of the same cost. With a budget of
+    /// [`Cost`]: no choice among the candidates of each layer.
     pub sensitivity_bound: f64,
+}
+
+impl Report {
+    /// How far the estimated loss can be above the least one, as a part of it: 0 is optimal.
+    #[must_use]
+    pub fn gap(&self) -> f64 {
+        if self.sensitivity > 0.0 {
+            (self.sensitivity - self.sensitivity_bound).max(0.0) / self.sensitivity
+        } else {
+            0.0
+        }
+    }
 }
 
 /// Quantizes a network with `calibration` images: real inputs `[height, width, channels]`
@@ -320,8 +275,8 @@ impl<'a> Quantizer<'a> {
     /// # Errors
     /// [`QuantError::WidthCount`], [`QuantError::Widths`], [`QuantError::Float`].
     pub fn quantize_to(&self, bits: &[Vec<u8>]) -> Result<(IntegerNetwork, Report), QuantError> {
-        let (network, objective) = (self.network, self.options.objective);
-        self.round(&sensitivity::given(network, &self.losses, bits, objective)?)
+        let plan = sensitivity::given(self.network, &self.losses, bits, &self.options)?;
+        self.round(&plan)
     }
 
     fn round(&self, plan: &sensitivity::Plan) -> Result<(IntegerNetwork, Report), QuantError> {
@@ -330,6 +285,49 @@ impl<'a> Quantizer<'a> {
             rounding::round_network(network, self.calibration, &self.affine, &plan.bits, options)?;
         let integer = emit::network(network, &self.affine, &rounded, options.rounding);
         Ok((integer, report(network, &self.losses, plan)))
+    }
+
+    /// As [`Quantizer::plan`], within a budget that `cost` counts.
+    ///
+    /// # Errors
+    /// [`QuantError::Cost`].
+    pub fn plan_within(
+        &self,
+        scheme: Scheme,
+        cost: &dyn Cost,
+        limit: u64,
+    ) -> Result<Report, QuantError> {
+        let plan = cost::plan(&self.losses, &self.options, scheme, cost, limit)?;
+        Ok(report(self.network, &self.losses, &plan))
+    }
+
+    /// As [`Quantizer::quantize`], within a budget that `cost` counts.
+    ///
+    /// # Errors
+    /// As [`quantize`], and [`QuantError::Cost`].
+    pub fn quantize_within(
+        &self,
+        scheme: Scheme,
+        cost: &dyn Cost,
+        limit: u64,
+    ) -> Result<(IntegerNetwork, Report), QuantError> {
+        let plan = cost::plan(&self.losses, &self.options, scheme, cost, limit)?;
+        self.round(&plan)
+    }
+
+    /// The integer network before any weight is rounded: all filters pruned. It has the shapes and scales
+    /// that costs depend on.
+    #[must_use]
+    pub fn skeleton(&self) -> IntegerNetwork {
+        let rounded = vec![None; self.network.layers.len()];
+        emit::network(self.network, &self.affine, &rounded, self.options.rounding)
+    }
+
+    /// What the allocation works on: every filter's cost and losses, layer by layer.
+    #[must_use]
+    pub fn units(&self) -> Vec<allocate::Unit> {
+        let layers = sensitivity::units(&self.losses, self.options.objective);
+        layers.into_iter().flatten().collect()
     }
 
     fn allocate(

@@ -32,7 +32,8 @@ pub(crate) fn round_network(
     let mut quantized = Execution::new(network, input);
     let mut rounded = Vec::with_capacity(network.layers.len());
     for (index, layer) in network.layers.iter().enumerate() {
-        let target = float.compute(layer)?;
+        let mut target = float.compute(layer)?;
+        let clamp = clamp_of(&layer.op);
         let convolution = match &layer.op {
             FloatOp::Convolution {
                 kind,
@@ -51,19 +52,18 @@ pub(crate) fn round_network(
             }
             _ => None,
         };
+        // Stored at once: what the float layer read is not needed while the quantized one computes.
+        map_images(&mut target, |value| value.max(clamp.low).min(clamp.high));
+        float.store(index, target);
         let variant = convolution
             .as_ref()
             .map(|rounded| dequantize(layer, rounded, affine[layer.inputs[0]]));
         let mut output = quantized.compute(variant.as_ref().unwrap_or(layer))?;
-        let clamp = clamp_of(&layer.op);
         let to = affine[layer.output];
         map_images(&mut output, |value| {
             to.snap(value.max(clamp.low).min(clamp.high))
         });
         quantized.store(index, output);
-        let mut target = target;
-        map_images(&mut target, |value| value.max(clamp.low).min(clamp.high));
-        float.store(index, target);
         rounded.push(convolution);
     }
     Ok(rounded)

@@ -53,7 +53,7 @@ impl LayerLoss {
         }
     }
 
-    fn units(&self, objective: Objective) -> impl Iterator<Item = Unit> + '_ {
+    pub(crate) fn units(&self, objective: Objective) -> impl Iterator<Item = Unit> + '_ {
         let cost_per_bit = match objective {
             Objective::Time => self.macs_per_filter,
             Objective::Size => self.weights_per_filter,
@@ -145,26 +145,27 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Widths that no search over losses has found: the bound is the loss itself.
-    fn fixed(bits: Vec<Vec<u8>>, filters: &[Vec<Unit>]) -> Self {
+    /// Widths that no search over losses has found, with the bound of the best ones of the same cost.
+    pub(crate) fn fixed(
+        bits: Vec<Vec<u8>>,
+        losses: &[Option<LayerLoss>],
+        options: &Options,
+    ) -> Self {
+        let filters = units(losses, options.objective);
+        let cost = cost(&filters, &bits);
         let pairs = filters.iter().flatten().zip(bits.iter().flatten());
         let sensitivity = pairs
-            .map(|(unit, b)| unit.sensitivity[usize::from(*b)])
+            .map(|(unit, bits)| unit.sensitivity[usize::from(*bits)])
             .sum();
+        let units: Vec<Unit> = filters.into_iter().flatten().collect();
+        let best = allocate::allocate(&units, cost, 0, 8);
+        let bound = best.map_or(sensitivity, |best| best.lower_bound);
         Self {
             bits,
             sensitivity,
-            sensitivity_bound: sensitivity,
+            sensitivity_bound: f64::min(bound, sensitivity),
         }
     }
-}
-
-/// Every filter of every layer as a unit.
-fn units(losses: &[Option<LayerLoss>], objective: Objective) -> Vec<Vec<Unit>> {
-    losses
-        .iter()
-        .map(|loss| loss.iter().flat_map(|loss| loss.units(objective)).collect())
-        .collect()
 }
 
 /// Widths `[convolution][filter]` from elsewhere, with the losses that they are estimated to cause.
@@ -172,7 +173,7 @@ pub(crate) fn given(
     network: &FloatNetwork,
     losses: &[Option<LayerLoss>],
     bits: &[Vec<u8>],
-    objective: Objective,
+    options: &Options,
 ) -> Result<Plan, QuantError> {
     let expected = losses.iter().flatten().count();
     if bits.len() != expected {
@@ -201,7 +202,23 @@ pub(crate) fn given(
         }
         widths.push(own);
     }
-    Ok(Plan::fixed(widths, &units(losses, objective)))
+    Ok(Plan::fixed(widths, losses, options))
+}
+
+/// The filters of every layer as units of an objective.
+pub(crate) fn units(losses: &[Option<LayerLoss>], objective: Objective) -> Vec<Vec<Unit>> {
+    losses
+        .iter()
+        .map(|loss| loss.iter().flat_map(|l| l.units(objective)).collect())
+        .collect()
+}
+
+/// Sum of cost_per_bit x bits.
+fn cost(filters: &[Vec<Unit>], bits: &[Vec<u8>]) -> u64 {
+    let pairs = filters.iter().flatten().zip(bits.iter().flatten());
+    pairs
+        .map(|(unit, bits)| unit.cost_per_bit * u64::from(*bits))
+        .sum()
 }
 
 /// Gives out widths as `options.allocation` asks.
@@ -213,31 +230,35 @@ pub(crate) fn plan(losses: &[Option<LayerLoss>], options: &Options) -> Result<Pl
                 .iter()
                 .map(|units| vec![bits; units.len()])
                 .collect();
-            return Ok(Plan::fixed(bits, &filters));
+            return Ok(Plan::fixed(bits, losses, options));
         }
         Allocation::PerLayer(budget) => (budget, filters.iter().map(|u| merge(u)).collect()),
         Allocation::PerFilter(budget) | Allocation::Distribution(budget) => {
             (budget, filters.iter().flatten().cloned().collect())
         }
     };
-    let unreachable = QuantError::Budget {
+    let unreachable = |lowest: f64| QuantError::Budget {
         budget,
-        lowest: options.bits_min,
+        // Four digits, upwards: what is printed can be reached.
+        lowest: (lowest * 1e4).ceil() / 1e4,
         highest: options.bits_max,
     };
-    if !(f64::from(options.bits_min)..=f64::from(options.bits_max)).contains(&budget) {
-        return Err(unreachable);
+    let lowest = f64::from(options.bits_min);
+    if !(lowest..=f64::from(options.bits_max)).contains(&budget) {
+        return Err(unreachable(lowest));
     }
     let total: u64 = units.iter().map(|unit| unit.cost_per_bit).sum();
     // At most 8 bits each: far inside u64, and positive.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let limit = (budget * total as f64).floor() as u64;
     if matches!(options.allocation, Allocation::Distribution(_)) {
-        let bits = distribution::widths(losses, limit, options).ok_or(unreachable)?;
-        return Ok(Plan::fixed(bits, &filters));
+        let cost = |bits: &[Vec<u8>]| Some(cost(&filters, bits));
+        let bits = distribution::widths(losses, limit, options, &cost)
+            .map_err(|lowest| unreachable(lowest.unwrap_or(0) as f64 / total.max(1) as f64))?;
+        return Ok(Plan::fixed(bits, losses, options));
     }
-    let found =
-        allocate::allocate(&units, limit, options.bits_min, options.bits_max).ok_or(unreachable)?;
+    let found = allocate::allocate(&units, limit, options.bits_min, options.bits_max)
+        .ok_or_else(|| unreachable(lowest))?;
     let mut widths = found.bits.iter();
     let per_layer = matches!(options.allocation, Allocation::PerLayer(_));
     let bits = filters

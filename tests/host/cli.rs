@@ -2,46 +2,15 @@
 
 #[path = "../cases/mod.rs"]
 mod cases;
+mod command;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use bitweft::model::{bwfile, integer::IntegerNetwork};
+use command::{assert_contains, bitweft, fails, json};
 use ndarray::{Array1, Array4, Axis};
 use ndarray_npy::NpzWriter;
-use serde_json::Value;
 use tempfile::TempDir;
-
-fn bitweft(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bitweft"))
-        .args(arguments)
-        .output()
-        .expect("starts")
-}
-
-/// Standard error of a command that ends with `code`.
-fn fails(code: i32, arguments: &[&str]) -> String {
-    let output = bitweft(arguments);
-    let error = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
-    assert!(!error.contains("panicked"), "{error}");
-    error
-}
-
-/// The JSON of a command that ends well.
-fn json(arguments: &[&str]) -> Value {
-    let output = bitweft(arguments);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
-    assert!(output.stderr.is_empty(), "{error}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
-}
-
-fn assert_contains(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in: {text}");
-    }
-}
 
 /// A small network with its images, as files.
 struct Files {

@@ -4,8 +4,9 @@
 #[path = "../cases/mod.rs"]
 mod cases;
 
+use bitweft::model::integer::IntegerOp;
 use bitweft::{
-    compiler::{CompileError, compile},
+    compiler::{CompileError, Prediction, compile, cycles},
     golden::{machine::Machine, network},
 };
 use bitweft_isa::{architecture::Architecture, descriptor::Opcode};
@@ -51,6 +52,46 @@ fn machine_equals_network_on_other_shapes() {
     for (columns, quads) in [(1, 2), (3, 16), (8, 18), (5, 3)] {
         check(&architecture(columns, quads));
     }
+}
+
+/// Cycles asked for before anything is packed are those of the compiled network.
+#[test]
+fn cycles_are_known_before_packing() {
+    let is_convolution = |op: &IntegerOp| matches!(op, IntegerOp::Convolution(_));
+    for (columns, quads) in [(2, 4), (1, 2), (8, 18)] {
+        let architecture = architecture(columns, quads);
+        for case in cases::cases() {
+            let name = &case.network.name;
+            let compiled = compile(&case.network, &architecture).expect(name);
+            let expected: u64 = compiled
+                .descriptors
+                .iter()
+                .map(|info| cycles::predict(info, &architecture).cycles)
+                .sum();
+            // Other widths: the prediction must not look at the network's own.
+            let mut pruned = case.network.clone();
+            for layer in &mut pruned.layers {
+                if let IntegerOp::Convolution(op) = &mut layer.op {
+                    op.bits.fill(0);
+                }
+            }
+            let prediction = Prediction::new(&pruned, &architecture).expect(name);
+            let mut found = prediction.rest();
+            for (index, layer) in case.network.layers.iter().enumerate() {
+                if let IntegerOp::Convolution(op) = &layer.op {
+                    let cycles = prediction.convolution_cycles(index, &op.bits);
+                    found += cycles.expect(name);
+                    assert!(prediction.convolution_cycles(index, &[]).is_err());
+                } else {
+                    assert!(prediction.planes(index, 4).is_err());
+                }
+            }
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+    let all = cases::cases();
+    let convolutions = all.iter().flat_map(|case| &case.network.layers);
+    assert!(convolutions.filter(|l| is_convolution(&l.op)).count() > 10);
 }
 
 #[test]

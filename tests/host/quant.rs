@@ -9,6 +9,7 @@ use bitweft::model::data::{DataOptions, Dataset};
 use bitweft::model::float::FloatNetwork;
 use bitweft::model::integer::IntegerNetwork;
 use bitweft::model::load::{Model, load_model};
+use bitweft::quant::allocate::allocate_exactly;
 use bitweft::quant::{Allocation, Objective, Options, Quantizer, WeightRounding};
 use ndarray::{Array3, Axis};
 
@@ -109,5 +110,52 @@ fn estimated_losses_are_in_order() {
         assert!(filter < loss(&nearest, Allocation::PerFilter(budget)));
         assert!(filter < last);
         last = filter;
+    }
+}
+
+/// The Lagrangian's widths against the best there are, found by merging undominated partial allocations filter
+/// by filter: the loss is within the reported gap, and the gap is small.
+#[test]
+fn the_gap_holds_against_the_exact_knapsack() {
+    let Some(network) = resnet8() else { return };
+    let Some(train) = support::data("quant", "cifar10/train-10000.npz") else {
+        return;
+    };
+    let images = calibration(&network, &train, 64);
+    for objective in [Objective::Time, Objective::Size] {
+        let options = Options {
+            objective,
+            ..Options::default()
+        };
+        let quantizer = Quantizer::new(&network, &images, options).expect("calibrates");
+        let units = quantizer.units();
+        let total: u64 = units.iter().map(|unit| unit.cost_per_bit).sum();
+        for budget in [2.0, 2.5, 3.0, 4.0, 5.5] {
+            let report = quantizer.plan(Allocation::PerFilter(budget)).expect("fits");
+            let limit = (budget * total as f64).floor() as u64;
+            let best = allocate_exactly(&units, limit, (0, 8), 1 << 20).expect("few enough");
+            let cost: u64 = units
+                .iter()
+                .zip(&best.bits)
+                .map(|(unit, bits)| unit.cost_per_bit * u64::from(*bits))
+                .sum();
+            assert!(cost <= limit);
+            let (bound, best, found) = (
+                report.sensitivity_bound,
+                best.sensitivity,
+                report.sensitivity,
+            );
+            println!(
+                "{objective:?} {budget}: bound {bound}, best {best}, found {found}, gap {:.2e}",
+                report.gap()
+            );
+            assert!(bound <= best * (1.0 + 1e-12) && best <= found * (1.0 + 1e-12));
+            assert!(found - best <= report.gap() * found + 1e-12);
+            assert!(
+                report.gap() < 2e-3,
+                "{objective:?} {budget}: {}",
+                report.gap()
+            );
+        }
     }
 }

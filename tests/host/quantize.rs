@@ -1,0 +1,213 @@
+//! `bitweft quantize`: methods, objectives and what they refuse.
+
+mod command;
+
+use std::path::Path;
+
+use command::{assert_contains, fails, json};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// `quantize` of the embedded network on its own images.
+struct Setup {
+    folder: TempDir,
+    model: String,
+    images: String,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let asset = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+            path.join(name).to_str().expect("UTF-8").to_owned()
+        };
+        Self {
+            folder: tempfile::tempdir().expect("folder"),
+            model: asset("default.onnx"),
+            images: asset("default-images.npz"),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        let path = self.folder.path().join(name);
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    fn arguments(&self, more: &str) -> Vec<String> {
+        let out = self.path("out.bw");
+        let fixed = [
+            "quantize",
+            &self.model,
+            "--calibration",
+            &self.images,
+            "-o",
+            &out,
+            "--images",
+            "64",
+        ];
+        let more = more.split_whitespace();
+        fixed.into_iter().chain(more).map(str::to_owned).collect()
+    }
+
+    fn json(&self, more: &str) -> Value {
+        let arguments = self.arguments(&format!("{more} --json"));
+        json(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn fails(&self, code: i32, more: &str) -> String {
+        let arguments = self.arguments(more);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let error = fails(code, &arguments);
+        assert!(!Path::new(&self.path("out.bw")).exists(), "{more}");
+        error
+    }
+}
+
+fn number(value: &Value, field: &str) -> f64 {
+    value[field]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{field}: {value}"))
+}
+
+#[test]
+fn contradictions_exit_with_2() {
+    let setup = Setup::new();
+    for (arguments, parts) in [
+        (
+            "--uniform 4 --method sensitivity",
+            &["--uniform", "--method"][..],
+        ),
+        (
+            "--uniform 4 --objective size",
+            &["--uniform", "--objective"],
+        ),
+        (
+            "--uniform 4 --weighting energy",
+            &["--uniform", "--weighting"],
+        ),
+        ("--uniform 4 --per-layer", &["--per-layer"]),
+        (
+            "--budget 4 --per-layer --method distribution",
+            &["distribution", "--per-layer"],
+        ),
+        (
+            "--budget 4 --weighting fisher --method distribution",
+            &["distribution", "--weighting"],
+        ),
+        ("--budget 9000 --objective cycles", &["--arch"]),
+        ("--budget 4 --arch tiny", &["--objective cycles"]),
+        ("--uniform 4 --arch tiny", &["--objective cycles"]),
+        (
+            "--budget 4.5 --objective cycles --arch tiny",
+            &["whole number of cycles", "4.5"],
+        ),
+        (
+            "--budget 90000 --objective cycles --arch huge",
+            &["huge", "tiny", "ulx3s-85f"],
+        ),
+        ("--budget 4 --objective speed", &["bits", "size", "cycles"]),
+        ("--budget 4 --images 0", &["--images"]),
+        ("--objective size", &["--budget"]),
+    ] {
+        let error = setup.fails(2, arguments);
+        for part in parts {
+            assert!(
+                error.contains(part),
+                "{arguments}: `{part}` is not in: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn unreachable_budgets_say_what_can_be_reached() {
+    let setup = Setup::new();
+    assert_contains(
+        &setup.fails(1, "--budget 9"),
+        &["a budget of 9 bits", "from 0 to 8"],
+    );
+    assert_contains(
+        &setup.fails(1, "--budget nan"),
+        &["cannot be reached", "from 0 to 8"],
+    );
+    // The lowest figure that is named can be reached.
+    let error = setup.fails(1, "--budget 1 --method distribution");
+    assert_contains(&error, &["a budget of 1 bits"]);
+    let lowest = error
+        .split("from ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next());
+    let lowest = lowest.expect("a figure").to_owned();
+    setup.json(&format!("--budget {lowest} --method distribution"));
+
+    let setup = Setup::new();
+    let objective = "--objective cycles --arch tiny --budget";
+    let error = setup.fails(1, &format!("{objective} 10"));
+    assert_contains(
+        &error,
+        &["a budget of 10 cycles", "the smallest widths take"],
+    );
+    let lowest = error
+        .split("take ")
+        .nth(1)
+        .expect("a figure")
+        .trim()
+        .to_owned();
+    let found = setup.json(&format!("{objective} {lowest}"));
+    let lowest: f64 = lowest.parse().expect("a number");
+    assert!(number(&found, "cycles_predicted") <= lowest);
+}
+
+/// A budget of cycles is met to the cycle as `compile` counts, and its widths lose less than those of a budget
+/// of bits that takes as many cycles.
+#[test]
+fn cycles_are_counted_as_the_compiler_does() {
+    let setup = Setup::new();
+    let bits = setup.json("--budget 3");
+    let (out, image) = (setup.path("out.bw"), setup.path("out.image"));
+    let compile = ["compile", &out, "--arch", "tiny", "-o", &image, "--json"];
+    let cycles = number(&json(&compile), "cycles_predicted");
+    let same = setup.json(&format!("--budget {cycles} --objective cycles --arch tiny"));
+    assert_eq!(json(&compile)["cycles_predicted"], same["cycles_predicted"]);
+    assert!(number(&same, "cycles_predicted") <= cycles);
+    assert!(number(&same, "sensitivity") <= number(&bits, "sensitivity") * 1.001);
+    assert!(number(&same, "sensitivity_bound") <= number(&same, "sensitivity"));
+    // One width a layer is a restriction; so are widths from the weights alone.
+    for other in ["--per-layer", "--method distribution"] {
+        let found = setup.json(&format!(
+            "--budget {cycles} --objective cycles --arch tiny {other}"
+        ));
+        assert!(number(&found, "cycles_predicted") <= cycles, "{other}");
+        assert!(number(&found, "sensitivity") > number(&same, "sensitivity"));
+    }
+    // With time to spare every bit is given out that lowers the loss.
+    let all = setup.json("--budget 100000000 --objective cycles --arch ulx3s-85f");
+    assert!(number(&all, "average_bits") > 7.0);
+}
+
+/// Each method and objective keeps its own figure within the budget, and reports a gap.
+#[test]
+fn methods_keep_their_budget() {
+    let setup = Setup::new();
+    for (arguments, field) in [
+        ("--method sensitivity", "average_bits"),
+        ("--method distribution", "average_bits"),
+        ("--objective bits --weighting energy", "average_bits"),
+        ("--objective size", "average_weight_bits"),
+        (
+            "--objective size --method distribution",
+            "average_weight_bits",
+        ),
+        ("--objective size --per-layer", "average_weight_bits"),
+        ("--rounding nearest", "average_bits"),
+    ] {
+        let found = setup.json(&format!("--budget 3 {arguments}"));
+        let spent = number(&found, field);
+        assert!(spent <= 3.0 && spent > 2.0, "{arguments}: {spent}");
+        let gap = number(&found, "gap");
+        assert!((0.0..1.0).contains(&gap), "{arguments}: {gap}");
+        assert!(gap > 0.1 || !arguments.contains("distribution"), "{gap}");
+    }
+    let loss = |arguments: &str| number(&setup.json(arguments), "sensitivity");
+    assert!(loss("--budget 3") < loss("--budget 3 --rounding nearest"));
+}
