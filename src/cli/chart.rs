@@ -7,7 +7,7 @@ mod scale;
 
 use maud::{Markup, PreEscaped, html};
 
-use scale::Scale;
+use scale::{Range, Scale};
 
 /// Colours and text of charts, for light and dark.
 pub(crate) const STYLE: &str = include_str!("chart/style.css");
@@ -30,28 +30,49 @@ pub(crate) struct Chart {
     pub(crate) caption: String,
     pub(crate) x: Axis,
     pub(crate) y: Axis,
+    /// A value of y to compare with, and what it is.
+    pub(crate) reference: Option<(f64, String)>,
     pub(crate) series: Vec<Series>,
 }
 
 /// An axis.
 pub(crate) struct Axis {
     label: String,
-    from_zero: bool,
+    range: Range,
     percent: bool,
 }
 
 impl Axis {
-    /// From zero on.
-    pub(crate) fn from_zero(label: &str) -> Self {
+    fn new(label: &str, range: Range, percent: bool) -> Self {
         Self {
             label: label.to_owned(),
-            from_zero: true,
-            percent: false,
+            range,
+            percent,
         }
     }
 
+    /// From zero on.
+    pub(crate) fn from_zero(label: &str) -> Self {
+        Self::new(label, Range::FromZero, false)
+    }
+
+    /// Around the values.
+    pub(crate) fn around(label: &str) -> Self {
+        Self::new(label, Range::Around, false)
+    }
+
+    /// Parts of one, written in percent, around the values.
+    pub(crate) fn percent(label: &str) -> Self {
+        Self::new(label, Range::Around, true)
+    }
+
+    /// Powers of ten around the values, all above zero.
+    pub(crate) fn logarithmic(label: &str) -> Self {
+        Self::new(label, Range::Logarithmic, false)
+    }
+
     fn scale(&self, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Scale {
-        Scale::around(values, self.from_zero, from, to)
+        Scale::new(values, self.range, from, to)
     }
 
     fn tick(&self, value: f64, step: f64) -> String {
@@ -100,21 +121,29 @@ impl Chart {
         let (left, right, top, bottom) = PLOT;
         let marks = || self.series.iter().flat_map(|series| &series.marks);
         let x = self.x.scale(marks().map(|mark| mark.x), left, right);
-        let y = self.y.scale(marks().map(|mark| mark.y), bottom, top);
+        let reference = self.reference.iter().map(|(value, _)| *value);
+        let heights = marks().map(|mark| mark.y).chain(reference);
+        let y = self.y.scale(heights, bottom, top);
         html! {
             g .grid {
-                @for tick in x.ticks() {
+                @for (tick, step) in x.ticks() {
                     line x1=(px(x.at(tick))) x2=(px(x.at(tick))) y1=(top) y2=(bottom) {}
-                    text .tick x=(px(x.at(tick))) y=(bottom + 18.0) text-anchor="middle" { (self.x.tick(tick, x.step())) }
+                    text .tick x=(px(x.at(tick))) y=(bottom + 18.0) text-anchor="middle" { (self.x.tick(tick, step)) }
                 }
-                @for tick in y.ticks() {
+                @for (tick, step) in y.ticks() {
                     line x1=(left) x2=(right) y1=(px(y.at(tick))) y2=(px(y.at(tick))) {}
-                    text .tick x=(left - 8.0) y=(px(y.at(tick) + 4.0)) text-anchor="end" { (self.y.tick(tick, y.step())) }
+                    text .tick x=(left - 8.0) y=(px(y.at(tick) + 4.0)) text-anchor="end" { (self.y.tick(tick, step)) }
                 }
             }
             text .label x=(px((left + right) / 2.0)) y=(bottom + 38.0) text-anchor="middle" { (self.x.label) }
             text .label transform=(format!("translate(18 {}) rotate(-90)", px((top + bottom) / 2.0))) text-anchor="middle" {
                 (self.y.label)
+            }
+            @if let Some((value, name)) = &self.reference {
+                g .reference {
+                    line x1=(left) x2=(right) y1=(px(y.at(*value))) y2=(px(y.at(*value))) {}
+                    text x=(right) y=(px(y.at(*value) - 5.0)) text-anchor="end" { (name) }
+                }
             }
             @for (index, series) in self.series.iter().enumerate() {
                 g class=(format!("s{}", index % SERIES_LOOKS)) {

@@ -25,18 +25,18 @@ pub(crate) struct Compile {
     output: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Program {
-    network: String,
-    architecture: String,
-    output: PathBuf,
-    image_bytes: usize,
-    phases: usize,
-    layers: Vec<Layer>,
-    descriptors: usize,
-    cycles_predicted: u64,
-    bound_cycles: f64,
-    host_layers: Vec<String>,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Program {
+    pub(crate) network: String,
+    pub(crate) architecture: String,
+    pub(crate) output: PathBuf,
+    pub(crate) image_bytes: usize,
+    pub(crate) phases: usize,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) descriptors: usize,
+    pub(crate) cycles_predicted: u64,
+    pub(crate) bound_cycles: f64,
+    pub(crate) host_layers: Vec<String>,
 }
 
 /// A layer on the processor, for one image.

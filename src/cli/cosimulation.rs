@@ -13,7 +13,7 @@ use bitweft_hdl::{TOP, verilog};
 use bitweft_isa::{COUNTERS, architecture::Architecture, descriptor::Opcode};
 use bitweft_sim::{Build, Library, Profile};
 use ndarray::{Array3, ArrayView3};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::console::Console;
 
@@ -23,7 +23,7 @@ const COUNTER_NAMES: [&str; COUNTERS] = ["cycles", "busy", "fill_stall", "drain_
 const SEED: u64 = 1;
 
 /// One layer, as predicted and as measured; cycles are those of one image.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Layer {
     pub(crate) name: String,
     pub(crate) convolution: bool,
@@ -47,7 +47,7 @@ pub(crate) struct Layer {
 }
 
 /// The first byte that differs from the golden network's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Difference {
     pub(crate) image: usize,
     #[serde(skip)]
@@ -64,19 +64,19 @@ pub(crate) struct Difference {
 }
 
 /// The first counter that differs from its prediction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CounterDifference {
     pub(crate) image: usize,
     pub(crate) layer: String,
     /// Index in the layer.
     pub(crate) descriptor: usize,
-    pub(crate) counter: &'static str,
+    pub(crate) counter: String,
     pub(crate) predicted: u64,
     pub(crate) measured: u64,
 }
 
 /// What running images has shown.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Findings {
     pub(crate) layers: Vec<Layer>,
     pub(crate) mismatches: u64,
@@ -296,7 +296,7 @@ impl Findings {
                     image: count,
                     layer: layer.name.clone(),
                     descriptor,
-                    counter: COUNTER_NAMES[counter],
+                    counter: COUNTER_NAMES[counter].to_owned(),
                     predicted,
                     measured: u64::from(measured),
                 });

@@ -14,7 +14,7 @@ use bitweft::model::integer::{IntegerNetwork, Rounding};
 use bitweft::model::load::Model;
 use clap::Args;
 use ndarray::Axis;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::console::Console;
 use super::exit::Exit;
@@ -38,17 +38,17 @@ pub(crate) struct Evaluate {
     input: InputArguments,
 }
 
-#[derive(Serialize)]
-struct Accuracy {
-    network: String,
-    arithmetic: &'static str,
-    rounding: Option<Rounding>,
-    images: usize,
-    top1: f64,
-    top5: f64,
-    top1_correct: usize,
-    top5_correct: usize,
-    seconds: f64,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Accuracy {
+    pub(crate) network: String,
+    pub(crate) arithmetic: String,
+    pub(crate) rounding: Option<Rounding>,
+    pub(crate) images: usize,
+    pub(crate) top1: f64,
+    pub(crate) top5: f64,
+    pub(crate) top1_correct: usize,
+    pub(crate) top5_correct: usize,
+    pub(crate) seconds: f64,
 }
 
 impl Evaluate {
@@ -75,7 +75,7 @@ impl Evaluate {
         let share = |hits: usize| hits as f64 / data.len() as f64;
         let accuracy = Accuracy {
             network: model.name().to_owned(),
-            arithmetic,
+            arithmetic: arithmetic.to_owned(),
             rounding,
             images: data.len(),
             top1: share(top1_correct),

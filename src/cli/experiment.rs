@@ -1,6 +1,10 @@
 //! `bitweft experiment`: what allocations of widths cost on the processor, and what they keep of the network.
 
 mod correlation;
+mod granularity;
+mod judge;
+mod objective;
+mod pareto;
 pub(crate) mod record;
 mod study;
 
@@ -23,12 +27,18 @@ pub(crate) struct Experiment {
 #[derive(Subcommand)]
 enum What {
     Correlation(correlation::CorrelationExperiment),
+    Granularity(granularity::GranularityExperiment),
+    Objective(objective::ObjectiveExperiment),
+    Pareto(pareto::ParetoExperiment),
 }
 
 impl Experiment {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         match &self.what {
             What::Correlation(experiment) => experiment.run(console),
+            What::Granularity(experiment) => experiment.run(console),
+            What::Objective(experiment) => experiment.run(console),
+            What::Pareto(experiment) => experiment.run(console),
         }
     }
 }

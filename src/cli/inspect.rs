@@ -10,7 +10,7 @@ use bitweft::model::onnx;
 use bitweft::model::tflite::TfliteError;
 use bitweft::model::unsupported::{Unsupported, UnsupportedReport};
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::console::{Console, grouped, table};
 use super::exit::Exit;
@@ -22,38 +22,40 @@ pub(crate) struct Inspect {
     model: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Inspection {
-    network: String,
-    arithmetic: &'static str,
-    rounding: Option<bitweft::model::integer::Rounding>,
-    input: Shape,
-    output: Shape,
-    layers: Vec<Layer>,
-    macs: u64,
-    weights: u64,
-    mac_bits: Option<u64>,
-    average_bits: Option<f64>,
-    unsupported: Vec<Unsupported>,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Inspection {
+    pub(crate) network: String,
+    pub(crate) arithmetic: String,
+    pub(crate) rounding: Option<bitweft::model::integer::Rounding>,
+    pub(crate) input: Shape,
+    pub(crate) output: Shape,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) macs: u64,
+    pub(crate) weights: u64,
+    pub(crate) mac_bits: Option<u64>,
+    pub(crate) average_bits: Option<f64>,
+    pub(crate) unsupported: Vec<Unsupported>,
 }
 
-#[derive(Serialize)]
-struct Layer {
-    name: String,
-    operation: String,
-    inputs: Vec<Shape>,
-    output: Shape,
-    macs: u64,
-    weights: u64,
-    bits: Option<Bits>,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Layer {
+    pub(crate) name: String,
+    pub(crate) operation: String,
+    pub(crate) inputs: Vec<Shape>,
+    pub(crate) output: Shape,
+    pub(crate) macs: u64,
+    pub(crate) weights: u64,
+    pub(crate) bits: Option<Bits>,
 }
 
 /// Widths of a layer's filters.
-#[derive(Serialize)]
-struct Bits {
-    min: u8,
-    average: f64,
-    max: u8,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Bits {
+    pub(crate) min: u8,
+    pub(crate) average: f64,
+    pub(crate) max: u8,
+    /// One a filter.
+    pub(crate) filters: Vec<u8>,
 }
 
 #[derive(Serialize)]
@@ -153,7 +155,7 @@ fn of_float(network: &FloatNetwork) -> Inspection {
         .collect();
     Inspection {
         network: network.name.clone(),
-        arithmetic: "float",
+        arithmetic: "float".into(),
         rounding: None,
         input: shape(network.input),
         output: shape(network.output),
@@ -183,6 +185,7 @@ fn of_integer(network: &IntegerNetwork) -> Inspection {
                     min: op.bits.iter().copied().min().unwrap_or(0),
                     average: total as f64 / filters as f64,
                     max: op.bits.iter().copied().max().unwrap_or(0),
+                    filters: op.bits.clone(),
                 });
                 convolution(op.kind, &op.window)
             }
@@ -206,7 +209,7 @@ fn of_integer(network: &IntegerNetwork) -> Inspection {
     let macs = network.macs();
     Inspection {
         network: network.name.clone(),
-        arithmetic: "integer",
+        arithmetic: "integer".into(),
         rounding: Some(network.rounding),
         input: shape(network.input),
         output: shape(network.output),

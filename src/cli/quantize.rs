@@ -7,7 +7,7 @@ use bitweft::model::bwfile;
 use bitweft::model::load::Model;
 use bitweft::quant::Report;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::console::{Console, grouped, table};
 use super::exit::{Exit, UsageError};
@@ -33,18 +33,18 @@ pub(crate) struct Quantize {
     output: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Quantized {
-    network: String,
-    output: PathBuf,
-    file_bytes: u64,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Quantized {
+    pub(crate) network: String,
+    pub(crate) output: PathBuf,
+    pub(crate) file_bytes: u64,
     /// How far the estimated loss can be above the least one, as a part of it.
-    gap: f64,
+    pub(crate) gap: f64,
     /// With the objective `cycles`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cycles_predicted: Option<u64>,
+    pub(crate) cycles_predicted: Option<u64>,
     #[serde(flatten)]
-    report: Report,
+    pub(crate) report: Report,
 }
 
 impl Quantize {

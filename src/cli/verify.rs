@@ -9,7 +9,7 @@ use bitweft::model::integer::IntegerNetwork;
 use bitweft_sim::Profile;
 use clap::Args;
 use ndarray::{Array4, Axis};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::compile::host_layers;
 use super::console::{Console, grouped, table};
@@ -42,28 +42,28 @@ pub(crate) struct Verify {
     trace: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Verification {
-    network: String,
-    architecture: String,
-    images: usize,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Verification {
+    pub(crate) network: String,
+    pub(crate) architecture: String,
+    pub(crate) images: usize,
     /// Bytes of all layers and images that were compared.
-    bytes: u64,
-    descriptors: usize,
-    phases: usize,
-    macs: u64,
-    mac_bits: u64,
-    cycles_predicted: u64,
-    cycles_measured: u64,
-    bound_cycles: f64,
-    clock_hz: Option<f64>,
+    pub(crate) bytes: u64,
+    pub(crate) descriptors: usize,
+    pub(crate) phases: usize,
+    pub(crate) macs: u64,
+    pub(crate) mac_bits: u64,
+    pub(crate) cycles_predicted: u64,
+    pub(crate) cycles_measured: u64,
+    pub(crate) bound_cycles: f64,
+    pub(crate) clock_hz: Option<f64>,
     /// By the measured cycles alone: transfers to and from the host are not counted.
-    inferences_per_second: Option<f64>,
-    seconds: f64,
-    host_layers: Vec<String>,
-    trace: Option<PathBuf>,
+    pub(crate) inferences_per_second: Option<f64>,
+    pub(crate) seconds: f64,
+    pub(crate) host_layers: Vec<String>,
+    pub(crate) trace: Option<PathBuf>,
     #[serde(flatten)]
-    findings: Findings,
+    pub(crate) findings: Findings,
 }
 
 impl Verify {

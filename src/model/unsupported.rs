@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One operator that a reader refuses.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unsupported {
     /// The operator's name in its format, such as `RESIZE_BILINEAR` or `ConvTranspose`.
     pub operator: String,

@@ -1,8 +1,10 @@
 //! Experiments on the embedded network: what they print, draw and refuse.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod command;
 
+use std::path::{Path, PathBuf};
+
+use command::{assert_contains, fails, json};
 use serde_json::Value;
 
 fn asset(name: &str) -> String {
@@ -12,41 +14,22 @@ fn asset(name: &str) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
-fn bitweft(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bitweft"))
-        .args(arguments)
-        .output()
-        .expect("starts")
-}
-
-/// An experiment on the embedded network, few images; `more` are further arguments.
-fn experiment(what: &str, more: &[&str]) -> Output {
+/// Arguments of an experiment on the embedded network, few images; `more` are further ones.
+fn experiment(what: &str, more: &[&str]) -> Vec<String> {
     let (network, images) = (asset("default.onnx"), asset("default-images.npz"));
-    let study = [
-        "experiment",
-        what,
-        &network,
-        "--calibration",
-        &images,
-        "--images",
-        "24",
-    ];
-    bitweft(&[&study[..], more].concat())
+    let study = ["experiment", what, &network, "--calibration", &images];
+    let all = [&study[..], &["--images", "24", "--quiet"], more].concat();
+    all.into_iter().map(str::to_owned).collect()
 }
 
-fn json(output: &Output) -> Value {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{error}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
+fn run(arguments: &[String]) -> Value {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    json(&arguments)
 }
 
-fn fails(code: i32, output: &Output, parts: &[&str]) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    assert!(!error.contains("panicked"), "{error}");
-    for part in parts {
-        assert!(error.contains(part), "`{part}` is not in: {error}");
-    }
+fn refused(code: i32, arguments: &[String], parts: &[&str]) {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    assert_contains(&fails(code, &arguments), parts);
 }
 
 fn points(found: &Value) -> &Vec<Value> {
@@ -70,7 +53,7 @@ fn cycles_follow_complexity_and_not_size() {
     let folder = tempfile::tempdir().expect("folder");
     let (svg, svg_text) = file(&folder, "chart.svg");
     let arguments = ["--allocations", "8", "--measure", "1", "--svg", &svg_text];
-    let found = json(&experiment(
+    let found = run(&experiment(
         "correlation",
         &[&arguments[..], &["--json"]].concat(),
     ));
@@ -100,12 +83,83 @@ fn cycles_follow_complexity_and_not_size() {
     assert!(svg.starts_with("<svg") && marks == 8, "{marks} marks");
 }
 
+/// An experiment with accuracies, on few images.
+fn judged(what: &str, more: &[&str]) -> Value {
+    let images = asset("default-images.npz");
+    let test = ["--data", &images, "--limit", "60", "--json"];
+    run(&experiment(what, &[&test[..], more].concat()))
+}
+
+#[test]
+fn filters_beat_layers_beat_one_width_at_equal_complexity() {
+    let sets = ["--budgets", "2.5,3", "--calibration-sets", "2"];
+    let found = judged("granularity", &sets);
+    assert_eq!(found["setting"]["test"]["images"], 60);
+    let rows = found["rows"].as_array().expect("rows");
+    let divergence = |row: &Value, method: &str| number(&row[method]["divergence"]);
+    for row in rows {
+        let [uniform, layer, filter] =
+            ["uniform", "per_layer", "per_filter"].map(|method| divergence(row, method));
+        assert!(filter < layer && layer < uniform, "{row}");
+        assert!(number(&row["per_filter"]["average_bits"]) <= number(&row["budget"]));
+    }
+    assert_eq!(rows[0]["uniform"]["interpolated"], true);
+    assert_eq!(rows[1]["uniform"]["interpolated"], false);
+    // Uniform 2 and 3; two budgets with two methods; all for two sets.
+    assert_eq!(points(&found).len(), 12);
+    let (low, high) = (
+        points(&found)[0]["accuracy"].clone(),
+        &points(&found)[1]["accuracy"],
+    );
+    assert!(number(&low["divergence"]) > number(&high["divergence"]));
+}
+
+#[test]
+fn time_budgets_save_cycles() {
+    let budgets = [
+        "--budgets",
+        "2,2.5,3,3.5,4",
+        "--tolerance",
+        "2",
+        "--losses",
+        "5",
+    ];
+    let found = judged("objective", &budgets);
+    assert_eq!(points(&found).len(), 10);
+    let pairs = found["pairs"].as_array().expect("pairs");
+    assert!(!pairs.is_empty());
+    for pair in pairs {
+        let (size, time) = (&pair["size"], &pair["time"]);
+        assert!((number(&size["top1"]) - number(&time["top1"])).abs() <= 0.02 + 1e-9);
+        let saved = 1.0 - number(&time["cycles"]) / number(&size["cycles"]);
+        assert!((saved - number(&pair["saved"])).abs() < 1e-9);
+        assert!(number(&size["average_weight_bits"]) <= number(&size["budget"]));
+        assert!(number(&time["average_bits"]) <= number(&time["budget"]));
+    }
+    assert!(number(&found["saved_mean"]) > 0.0);
+    assert_eq!(found["levels"].as_array().expect("levels").len(), 1);
+}
+
+#[test]
+fn the_front_has_every_method() {
+    let found = judged("pareto", &["--budgets", "2,8"]);
+    let methods: Vec<&str> = points(&found)
+        .iter()
+        .filter_map(|point| point["method"].as_str())
+        .collect();
+    let each = ["per-filter", "per-layer", "distribution", "uniform"];
+    assert_eq!(methods, [each, each].concat());
+    let cycles = |index: usize| number(&points(&found)[index]["cycles"]);
+    let divergence = |index: usize| number(&points(&found)[index]["accuracy"]["divergence"]);
+    assert!(cycles(0) < cycles(4) && divergence(0) > divergence(4));
+}
+
 #[test]
 fn unusable_arguments_are_named() {
     let one = ["--allocations", "2"];
-    fails(2, &experiment("correlation", &one), &["--allocations"]);
+    refused(2, &experiment("correlation", &one), &["--allocations"]);
     let arch = ["--arch", "huge"];
-    fails(2, &experiment("correlation", &arch), &["huge", "ulx3s-85f"]);
+    refused(2, &experiment("correlation", &arch), &["huge", "ulx3s-85f"]);
     let images = asset("default-images.npz");
     let absent = [
         "experiment",
@@ -114,7 +168,7 @@ fn unusable_arguments_are_named() {
         "--calibration",
         &images,
     ];
-    fails(1, &bitweft(&absent), &["absent.onnx"]);
+    assert_contains(&fails(1, &absent), &["absent.onnx"]);
     let network = asset("default.onnx");
     let absent = [
         "experiment",
@@ -123,7 +177,11 @@ fn unusable_arguments_are_named() {
         "--calibration",
         "absent.npz",
     ];
-    fails(1, &bitweft(&absent), &["absent.npz"]);
+    assert_contains(&fails(1, &absent), &["absent.npz"]);
+    let wide = ["--budgets", "9", "--data", &images];
+    refused(1, &experiment("pareto", &wide), &["budget of 9"]);
+    refused(2, &experiment("granularity", &wide), &["--budgets 9"]);
+    refused(2, &experiment("granularity", &[]), &["--data"]);
     let nowhere = ["--allocations", "3", "--svg", "/absent/chart.svg"];
     fails(
         1,

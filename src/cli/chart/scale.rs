@@ -2,25 +2,36 @@
 
 use crate::cli::console::grouped;
 
+/// Which values an axis has to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Range {
+    /// From zero to the values.
+    FromZero,
+    /// The values.
+    Around,
+    /// The values, all above zero, by their logarithms.
+    Logarithmic,
+}
+
 /// From values to places.
 #[derive(Debug, Clone)]
 pub(super) struct Scale {
+    /// Ends, as logarithms where the scale is logarithmic.
     low: f64,
     high: f64,
     step: f64,
+    logarithmic: bool,
     from: f64,
     to: f64,
 }
 
 impl Scale {
-    /// A scale over all values (from zero, if wanted) whose ends `from` and `to` are round.
-    pub(super) fn around(
-        values: impl Iterator<Item = f64>,
-        from_zero: bool,
-        from: f64,
-        to: f64,
-    ) -> Self {
+    /// A scale over all values, `from` and `to` being the places of its round ends.
+    pub(super) fn new(values: impl Iterator<Item = f64>, range: Range, from: f64, to: f64) -> Self {
+        let logarithmic = range == Range::Logarithmic;
+        let from_zero = range == Range::FromZero;
         let (mut low, mut high) = values
+            .map(|value| if logarithmic { value.log10() } else { value })
             .filter(|value| value.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
                 (low.min(value), high.max(value))
@@ -35,11 +46,16 @@ impl Scale {
             let room = if high == 0.0 { 1.0 } else { 0.1 * high.abs() };
             (low, high) = (low - if from_zero { 0.0 } else { room }, high + room);
         }
-        let step = round_step((high - low) / 6.0);
+        let step = if logarithmic {
+            1.0
+        } else {
+            round_step((high - low) / 6.0)
+        };
         Self {
             low: (low / step).floor() * step,
             high: (high / step).ceil() * step,
             step,
+            logarithmic,
             from,
             to,
         }
@@ -47,23 +63,31 @@ impl Scale {
 
     /// Place of a value.
     pub(super) fn at(&self, value: f64) -> f64 {
+        let value = if self.logarithmic {
+            value.log10()
+        } else {
+            value
+        };
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
-    /// Distance of two ticks.
-    pub(super) fn step(&self) -> f64 {
-        self.step
-    }
-
-    /// Values that are marked.
-    pub(super) fn ticks(&self) -> Vec<f64> {
+    /// Values that are marked, each with the distance that its number has to tell apart.
+    pub(super) fn ticks(&self) -> Vec<(f64, f64)> {
         let count = ((self.high - self.low) / self.step).round();
         // At most about ten.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let count = count as usize;
-        (0..=count)
-            .map(|index| self.low + index as f64 * self.step)
-            .collect()
+        let at = |index: usize| self.low + index as f64 * self.step;
+        if !self.logarithmic {
+            return (0..=count).map(|index| (at(index), self.step)).collect();
+        }
+        let decade = |index: usize| {
+            let power = 10_f64.powf(at(index));
+            let last = index == count;
+            let factors = [1.0, 2.0, 5.0].into_iter().take(if last { 1 } else { 3 });
+            factors.map(move |factor| (factor * power, power))
+        };
+        (0..=count).flat_map(decade).collect()
     }
 }
 
@@ -123,7 +147,13 @@ mod tests {
     use super::*;
 
     fn ticks(values: &[f64], from_zero: bool) -> Vec<f64> {
-        Scale::around(values.iter().copied(), from_zero, 0.0, 1.0).ticks()
+        let range = if from_zero {
+            Range::FromZero
+        } else {
+            Range::Around
+        };
+        let scale = Scale::new(values.iter().copied(), range, 0.0, 1.0);
+        scale.ticks().into_iter().map(|(tick, _)| tick).collect()
     }
 
     #[test]
@@ -144,10 +174,22 @@ mod tests {
 
     #[test]
     fn places_run_from_end_to_end() {
-        let scale = Scale::around([0.0, 10.0].into_iter(), true, 100.0, 0.0);
+        let scale = Scale::new([0.0, 10.0].into_iter(), Range::FromZero, 100.0, 0.0);
         assert!((scale.at(0.0) - 100.0).abs() < 1e-9);
         assert!((scale.at(10.0) - 0.0).abs() < 1e-9);
         assert!((scale.at(5.0) - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn logarithms_have_ticks_in_every_decade() {
+        let scale = Scale::new([0.03, 0.4].into_iter(), Range::Logarithmic, 0.0, 2.0);
+        let ticks: Vec<String> = scale
+            .ticks()
+            .iter()
+            .map(|(tick, step)| short(*tick, *step))
+            .collect();
+        assert_eq!(ticks, ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]);
+        assert!((scale.at(0.1) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -32,8 +32,8 @@ pub(super) struct CorrelationExperiment {
 
 impl CorrelationExperiment {
     pub(super) fn run(&self, console: &Console) -> Result<Exit> {
-        let subject = self.study.subject()?;
-        let study = Study::new(&subject, console)?;
+        let subject = self.study.subject(1)?;
+        let study = Study::new(&subject, 0, None, console)?;
         let candidates = candidates(&study, usize::from(self.allocations))?;
         let points = study.points(&candidates)?;
         let record = Record::Correlation(summary(study.setting()?, points));
@@ -117,6 +117,10 @@ fn r_text(r: Option<f64>) -> String {
 }
 
 impl Outcome for Correlation {
+    fn setting(&self) -> &Setting {
+        &self.setting
+    }
+
     fn points(&self) -> &[Point] {
         &self.points
     }
@@ -163,6 +167,7 @@ impl Outcome for Correlation {
             caption: self.setting.caption(),
             x: Axis::from_zero(label),
             y: Axis::from_zero("cycles an image"),
+            reference: None,
             series: series_by_method(&self.points, |point| Some((x(point), point.cycles as f64))),
         };
         vec![

@@ -11,6 +11,9 @@ use crate::cli::compile::Layer;
 #[serde(tag = "experiment", rename_all = "kebab-case")]
 pub(crate) enum Record {
     Correlation(Correlation),
+    Granularity(Granularity),
+    Objective(ObjectiveComparison),
+    Pareto(Pareto),
 }
 
 impl Record {
@@ -18,12 +21,16 @@ impl Record {
     pub(crate) fn outcome(&self) -> &dyn Outcome {
         match self {
             Self::Correlation(result) => result,
+            Self::Granularity(result) => result,
+            Self::Objective(result) => result,
+            Self::Pareto(result) => result,
         }
     }
 }
 
 /// What every experiment's result can say of itself.
 pub(crate) trait Outcome {
+    fn setting(&self) -> &Setting;
     /// All networks.
     fn points(&self) -> &[Point];
     /// For the terminal.
@@ -41,15 +48,35 @@ pub(crate) struct Setting {
     /// Multiply-accumulates an image.
     pub(crate) macs: u64,
     pub(crate) weights: u64,
+    /// What accuracy was measured on, where it was.
+    pub(crate) test: Option<TestSet>,
+}
+
+/// Labelled images.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct TestSet {
+    pub(crate) data: String,
+    pub(crate) images: usize,
+    /// Of the float network.
+    pub(crate) top1_float: f64,
 }
 
 impl Setting {
     /// A line below a chart.
     pub(crate) fn caption(&self) -> String {
+        let test = self.test.as_ref().map_or(String::new(), |test| {
+            format!(", {} test images of {}", test.images, test.data)
+        });
         format!(
-            "{} on {}; {} calibration images of {}",
+            "{} on {}; {} calibration images of {}{test}",
             self.network, self.architecture, self.calibration_images, self.calibration
         )
+    }
+
+    /// The float network's accuracy, to draw beside others.
+    pub(crate) fn float_line(&self) -> Option<(f64, String)> {
+        let test = self.test.as_ref()?;
+        Some((test.top1_float, "float".into()))
     }
 }
 
@@ -97,6 +124,8 @@ pub(crate) struct Point {
     pub(crate) cycles: u64,
     /// That no schedule can beat on the array.
     pub(crate) bound_cycles: f64,
+    /// Where it was measured.
+    pub(crate) accuracy: Option<Accuracy>,
     /// Where it was simulated.
     pub(crate) measured: Option<Measured>,
     /// Widths of the convolutions' filters.
@@ -125,6 +154,15 @@ impl Point {
     }
 }
 
+/// What a quantized network keeps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Accuracy {
+    pub(crate) top1: f64,
+    pub(crate) top1_correct: usize,
+    /// Mean Kullback-Leibler divergence from the float network's classes, in nats.
+    pub(crate) divergence: f64,
+}
+
 /// Points of a chart, one series for every method and objective, in the order of their first points.
 pub(crate) fn series_by_method(
     points: &[Point],
@@ -149,6 +187,12 @@ pub(crate) fn series_by_method(
         }
     }
     series
+}
+
+/// Joins the marks of a series by a line, from left to right.
+pub(crate) fn join(series: &mut Series) {
+    series.marks.sort_by(|a, b| a.x.total_cmp(&b.x));
+    series.line = true;
 }
 
 /// Widths of one convolution.
@@ -176,4 +220,88 @@ pub(crate) struct Correlation {
     pub(crate) r_cycles_weight_bits: Option<f64>,
     pub(crate) r_mac_bits_weight_bits: Option<f64>,
     pub(crate) points: Vec<Point>,
+}
+
+/// Accuracy of one width for all, a width a layer and a width a filter, at equal MACs x bits.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Granularity {
+    pub(crate) setting: Setting,
+    /// Disjoint sets of calibration images; rows are means over them.
+    pub(crate) calibration_sets: usize,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) points: Vec<Point>,
+}
+
+/// One budget.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) budget: f64,
+    pub(crate) uniform: Option<Cell>,
+    pub(crate) per_layer: Option<Cell>,
+    pub(crate) per_filter: Option<Cell>,
+}
+
+/// A method at a budget.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Cell {
+    pub(crate) average_bits: f64,
+    pub(crate) cycles: f64,
+    pub(crate) top1: f64,
+    /// Standard deviation over calibration sets.
+    pub(crate) top1_deviation: f64,
+    pub(crate) divergence: f64,
+    /// Between the two whole widths around: no network has exactly this.
+    pub(crate) interpolated: bool,
+}
+
+/// Accuracy against cycles over budgets, for every method.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Pareto {
+    pub(crate) setting: Setting,
+    pub(crate) points: Vec<Point>,
+}
+
+/// Allocation with budgets of MACs x bits (time) against budgets of weights x bits (size), at equal accuracy.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ObjectiveComparison {
+    pub(crate) setting: Setting,
+    /// Largest difference of top-1 within a pair.
+    pub(crate) tolerance: f64,
+    pub(crate) pairs: Vec<Pair>,
+    /// Mean part of the cycles that counting time saves, over the pairs.
+    pub(crate) saved_mean: Option<f64>,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) points: Vec<Point>,
+}
+
+/// A network of either objective, about equally good.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Pair {
+    pub(crate) size: Side,
+    pub(crate) time: Side,
+    /// Part of the cycles that counting time saves.
+    pub(crate) saved: f64,
+}
+
+/// One of a pair.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Side {
+    pub(crate) budget: f64,
+    pub(crate) average_bits: f64,
+    pub(crate) average_weight_bits: f64,
+    pub(crate) cycles: u64,
+    pub(crate) top1: f64,
+    pub(crate) divergence: f64,
+}
+
+/// An accuracy, and the cycles that either objective takes to reach it, between the networks of its sweep.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Level {
+    /// Points of top-1 below the float network.
+    pub(crate) loss: f64,
+    pub(crate) top1: f64,
+    pub(crate) cycles_size: Option<f64>,
+    pub(crate) cycles_time: Option<f64>,
+    /// Part of the cycles that counting time saves.
+    pub(crate) saved: Option<f64>,
 }

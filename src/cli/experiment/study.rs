@@ -12,6 +12,7 @@ use bitweft_sim::{Library, Profile};
 use clap::Args;
 use ndarray::{Array3, Axis};
 
+use super::judge::Judge;
 use super::record::{LayerWidths, Measured, Method, Point, Record, Setting};
 use crate::cli::chart;
 use crate::cli::compile::layers;
@@ -49,7 +50,8 @@ pub(super) struct StudyArguments {
 pub(super) struct Subject<'a> {
     arguments: &'a StudyArguments,
     pub(super) network: FloatNetwork,
-    images: Vec<Array3<f32>>,
+    /// Disjoint sets to calibrate on.
+    sets: Vec<Vec<Array3<f32>>>,
     board: Board,
 }
 
@@ -65,14 +67,18 @@ pub(super) struct Candidate {
 /// A calibrated network on a processor.
 pub(super) struct Study<'a> {
     subject: &'a Subject<'a>,
+    judge: Option<&'a Judge>,
     quantizer: Quantizer<'a>,
     console: &'a Console,
 }
 
 impl StudyArguments {
-    /// Loads network, images and architecture.
-    pub(super) fn subject(&self) -> Result<Subject<'_>> {
+    /// Loads network, `sets` sets of images, and architecture.
+    pub(super) fn subject(&self, sets: usize) -> Result<Subject<'_>> {
         let board = ArchitectureArguments::named(&self.arch).load()?;
+        if let Some(path) = &self.svg {
+            check_folder(path)?;
+        }
         let Model::Float(network) = self.input.load_model(&self.model)? else {
             let message = format!(
                 "{} is an integer network: an experiment quantizes a float one",
@@ -83,11 +89,19 @@ impl StudyArguments {
         let wanted = usize::try_from(self.images).unwrap_or(usize::MAX);
         let images = self
             .input
-            .calibration(&network, &self.calibration, wanted)?;
+            .calibration(&network, &self.calibration, wanted * sets)?;
+        if images.len() < sets {
+            let file = self.calibration.display();
+            anyhow::bail!(
+                "{file}: {} images for {sets} calibration sets",
+                images.len()
+            );
+        }
+        let set = |set: usize| images.iter().skip(set).step_by(sets).cloned().collect();
         Ok(Subject {
             arguments: self,
             network,
-            images,
+            sets: (0..sets).map(set).collect(),
             board,
         })
     }
@@ -105,7 +119,10 @@ impl StudyArguments {
             .sum();
         if measured().next().is_some() {
             let count = measured().count();
-            console.note(format!("{count} networks simulated: {wrong} differences"));
+            let architecture = &outcome.setting().architecture;
+            console.note(format!(
+                "{count} networks simulated on {architecture}: {wrong} differences"
+            ));
         }
         Ok(if wrong == 0 {
             Exit::Success
@@ -115,19 +132,37 @@ impl StudyArguments {
     }
 }
 
+/// Fails where the file's folder is not there, before any work is done for the file.
+pub(crate) fn check_folder(path: &Path) -> Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        anyhow::bail!("{}: its folder does not exist", path.display());
+    }
+    Ok(())
+}
+
 /// Writes a file, naming it where that fails.
 pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| path.display().to_string())
 }
 
 impl<'a> Study<'a> {
-    /// Calibrates, once for all allocations.
-    pub(super) fn new(subject: &'a Subject<'a>, console: &'a Console) -> Result<Self> {
+    /// Calibrates on one of the subject's sets, once for all allocations; `judge` measures accuracies.
+    pub(super) fn new(
+        subject: &'a Subject<'a>,
+        set: usize,
+        judge: Option<&'a Judge>,
+        console: &'a Console,
+    ) -> Result<Self> {
         let spinner = console.spinner("calibrating");
-        let quantizer = Quantizer::new(&subject.network, &subject.images, Options::default())?;
+        let images = &subject.sets[set];
+        let quantizer = Quantizer::new(&subject.network, images, Options::default())?;
         spinner.finish_and_clear();
         Ok(Self {
             subject,
+            judge,
             quantizer,
             console,
         })
@@ -146,9 +181,10 @@ impl<'a> Study<'a> {
                 .unwrap_or(calibration.as_os_str())
                 .to_string_lossy()
                 .into_owned(),
-            calibration_images: subject.images.len(),
+            calibration_images: subject.sets[0].len(),
             macs: report.macs,
             weights: report.weights,
+            test: self.judge.map(Judge::test_set),
         })
     }
 
@@ -213,6 +249,7 @@ impl<'a> Study<'a> {
         let (network, report) = self.quantizer.quantize_to(&candidate.bits)?;
         let compiled = compile(&network, architecture)?;
         let layers = layers(&network, &compiled, architecture);
+        let accuracy = self.judge.map(|judge| judge.judge(&network)).transpose()?;
         let measured = library
             .map(|library| self.simulate(&network, library))
             .transpose()?;
@@ -226,6 +263,7 @@ impl<'a> Study<'a> {
             weight_bits: report.weight_bits,
             cycles: layers.iter().map(|layer| layer.cycles_predicted).sum(),
             bound_cycles: layers.iter().map(|layer| layer.bound_cycles).sum(),
+            accuracy,
             measured,
             widths: widths(report),
             layers,
