@@ -183,7 +183,7 @@ fn unusable_arguments_are_named() {
     refused(2, &experiment("granularity", &wide), &["--budgets 9"]);
     refused(2, &experiment("granularity", &[]), &["--data"]);
     let nowhere = ["--allocations", "3", "--svg", "/absent/chart.svg"];
-    fails(
+    refused(
         1,
         &experiment("correlation", &nowhere),
         &["/absent/chart.svg"],
