@@ -74,7 +74,7 @@ pub fn build(architecture: &Architecture) -> Module {
             controls = row::next(&module, &controls, index);
         }
         let lanes = feed.words.iter().enumerate().map(|(column, word)| {
-            let pass = 2 * column / architecture.columns;
+            let pass = passes * column / architecture.columns;
             let mut ports = vec![("x_word", word), (feed.port, &controls[pass].net)];
             let shared = &controls[passes..last_lane_control];
             ports.extend(shared.iter().map(|c| (c.name, &c.net)));
@@ -97,7 +97,7 @@ fn capture_strobes(module: &Module, architecture: &Architecture) -> Vec<Net> {
     let pass = module.input("capture_pass", 1);
     let two_passes = module.input("two_passes", 1);
     let early = module.and(&capture, &module.not(&pass));
-    if architecture.columns == 1 {
+    if !architecture.two_passes(2) {
         module.unused(&two_passes);
         return vec![early];
     }

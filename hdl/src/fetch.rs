@@ -9,7 +9,8 @@
 //! - `ACTIVATION_READ_LATENCY` later: `read_data`, every bank's word;
 //! - t + `fetch_latency`: `x_bus`, column c's word in bits 32 c .. 32 c + 32. Pixels outside the image are `pad_value` in
 //!   every byte; quads beyond the last tap are 0. Column c's word is that of its own pixel in the pass
-//!   `two_passes ? floor(2 c / columns) : 0`, and of no meaning in the other.
+//!   `two_passes ? floor(2 c / columns) : 0`, and of no meaning in the other. With an odd number of columns one pass is enough, and
+//!   `two_passes` of no meaning.
 //! - With `fill_words` = 2, `read_odd` and `x_bus_odd` go along with `read_data` and `x_bus`. With `paired` they carry the quad
 //!   after that of the access (of the same tap), and accesses step by two quads; without it the same word. `paired` is 0
 //!   for pooling, and of no meaning with `fill_words` = 1.
@@ -77,14 +78,44 @@ pub const FILL_ENTRY_BITS: usize = 3;
 #[must_use]
 pub fn fetch(architecture: &Architecture) -> Module {
     let module = Module::new("fetch");
-    let two_passes = module.field("two_passes");
+    let stride = Stride::new(&module, architecture);
     let paired = module.field("paired");
     let pairing = Pairing::new(&module, architecture, paired);
-    let access = control::accesses(&module, architecture, &two_passes, &pairing);
+    let access = control::accesses(&module, architecture, &stride, &pairing);
     control::array_controls(&module, architecture, &access);
     control::pool_controls(&module, architecture, &access);
-    window::words(&module, architecture, &access, &two_passes);
+    window::words(&module, architecture, &access, &stride);
     module
+}
+
+/// The horizontal stride.
+struct Stride {
+    /// Constant 0 on an odd number of columns.
+    two_passes: Net,
+    /// It is 2: column c takes the window's pixel 2 c.
+    doubled: Net,
+    /// Input pixels from a strip to the next.
+    x_step: Net,
+}
+
+impl Stride {
+    fn new(m: &Module, architecture: &Architecture) -> Self {
+        let (two_passes, x_step) = (m.field("two_passes"), m.field("strip_x_step"));
+        if architecture.two_passes(2) {
+            return Self {
+                doubled: two_passes.clone(),
+                two_passes,
+                x_step,
+            };
+        }
+        m.unused(&two_passes);
+        let doubled = m.equals(&x_step, 2 * architecture.columns as u64);
+        Self {
+            two_passes: m.literal(0, 1),
+            doubled: m.registered("doubled", &doubled),
+            x_step,
+        }
+    }
 }
 
 /// Loops over quads that count pairs where a descriptor is `paired`.

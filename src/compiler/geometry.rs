@@ -72,7 +72,7 @@ impl Site<'_> {
         let (top, left) = (integer(window.padding.top), integer(window.padding.left));
         let strips_per_row = self.output.strips_per_row(columns);
         let strips = strips_per_row * self.output.height;
-        descriptor.two_passes = i64::from(stride_width == 2 && columns > 1);
+        descriptor.two_passes = i64::from(self.architecture.two_passes(stride_width));
         descriptor.pad_value = self.input_zero(0);
         descriptor.in_base = integer(input.base);
         descriptor.pixel_stride = pixel_stride;

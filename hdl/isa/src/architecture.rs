@@ -177,6 +177,13 @@ impl Architecture {
         Ok(())
     }
 
+    /// Whether a strip with this horizontal stride takes two passes. Only an odd number of banks holds every other one of `2 x
+    /// columns` pixels side by side.
+    #[must_use]
+    pub fn two_passes(&self, stride_width: usize) -> bool {
+        stride_width == 2 && self.columns.is_multiple_of(2)
+    }
+
     /// Lanes P: output pixels computed at a time.
     #[must_use]
     pub fn lanes(&self) -> usize {

@@ -70,7 +70,7 @@ fields! {
     opcode: 0, 0, 4, false;
     /// 1: the `double` rounding family, 0: `single`.
     rounding_double: 0, 4, 1, false;
-    /// 1: horizontal stride 2 on more than one column: two passes over each strip.
+    /// 1: horizontal stride 2 on an even number of columns: two passes over each strip.
     two_passes: 0, 5, 1, false;
     /// 1: an access of a convolution delivers two neighbouring quads. Only where `fill_words` is 2 and `in_base`,
     /// `pixel_stride`, `row_stride`, `strip_step`, `strip_row_step`, `quads_per_tap` and `tap_origin` are even.
@@ -111,7 +111,7 @@ fields! {
     in_height: 7, 0, 12, false;
     /// Input columns.
     in_width: 7, 12, 12, false;
-    /// Input pixels from a strip to the next: columns * stride_width.
+    /// Input pixels from a strip to the next: columns * stride_width (horizontal strides are 1 and 2).
     strip_x_step: 7, 24, 6, false;
     /// -pad_top.
     origin_y: 8, 0, 12, true;

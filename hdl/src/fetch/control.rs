@@ -12,7 +12,7 @@ use bitweft_isa::{
     timing::{fetch_latency, fill_to_plane},
 };
 
-use super::{FILL_ENTRY_BITS, FILL_QUAD_BITS, Pairing};
+use super::{FILL_ENTRY_BITS, FILL_QUAD_BITS, Pairing, Stride};
 
 /// Bits of pixel coordinates, two's complement: image sides, kernels, strides and the strips beyond an image's last fit.
 pub(super) const COORDINATE_BITS: usize = 14;
@@ -69,7 +69,7 @@ struct Loops {
 pub(super) fn accesses(
     m: &Module,
     architecture: &Architecture,
-    two_passes: &Net,
+    stride: &Stride,
     pairing: &Pairing<'_>,
 ) -> Access {
     let start = m.input("start", 1);
@@ -83,13 +83,13 @@ pub(super) fn accesses(
     let convolving = m.not(&pooling);
     let active = m.register("active", 1);
     let pass = m.register("pass", 1);
-    let pass_last = m.named("pass_last", &m.equal(&pass, two_passes));
+    let pass_last = m.named("pass_last", &m.equal(&pass, &stride.two_passes));
 
     let block_row = m.all(&[&active, &convolving]);
     let rows = m.literal(ROWS as u64, ROWS.trailing_zeros() as usize + 1);
     let row = count(m, "row", &rows, &begin, &block_row);
     let next_pass = m.any(&[&pooling, &row.last]);
-    let toggled = m.and(two_passes, &m.not(&pass));
+    let toggled = m.and(&stride.two_passes, &m.not(&pass));
     let pass_value = m.gate(&toggled, &m.not(&begin));
     let pass_changes = m.or(&begin, &m.and(&active, &next_pass));
     m.clocked_enable(&pass, &pass_value, &pass_changes);
@@ -130,7 +130,13 @@ pub(super) fn accesses(
     let bank_value = m.gate(&m.not(&bank), &m.not(&loops.begin));
     m.clocked_enable(&bank, &bank_value, &m.or(&loops.begin, &chunk_end));
 
-    let (fresh, strip) = strips(m, architecture, &loops, &block_end, &strip_end);
+    let (fresh, strip) = strips(
+        m,
+        architecture,
+        &loops,
+        [&block_end, &strip_end],
+        &stride.x_step,
+    );
     let first_row = m.equals(&row.value, 0);
     Access {
         row: m.truncate(&row.value, ROWS.trailing_zeros() as usize),
@@ -187,8 +193,8 @@ fn strips(
     m: &Module,
     architecture: &Architecture,
     loops: &Loops,
-    block_end: &Net,
-    strip_end: &Net,
+    [block_end, strip_end]: [&Net; 2],
+    x_step: &Net,
 ) -> (Net, [Net; 3]) {
     let bits = address_bits(architecture);
     let first_group = m.register("first_group", 1);
@@ -220,7 +226,7 @@ fn strips(
 
     let x = m.register("strip_x", COORDINATE_BITS);
     let to_start = m.or(&loops.begin, &row.last);
-    let next_x = m.add(&x, &unsigned("strip_x_step"));
+    let next_x = m.add(&x, &m.zero_extend(x_step, COORDINATE_BITS));
     let next_x = m.mux(&to_start, &coordinate("origin_x"), &next_x);
     m.clocked_enable(&x, &next_x, &changes);
 

@@ -1,6 +1,9 @@
 //! From an access to the columns' words: bank addresses, the pixels inside the image, rotation and padding.
 
-use super::control::{Access, COORDINATE_BITS};
+use super::{
+    Stride,
+    control::{Access, COORDINATE_BITS},
+};
 use crate::{
     activation_memory::address_bits,
     builder::{Module, Net},
@@ -12,8 +15,17 @@ use bitweft_isa::{
     timing::{ACTIVATION_READ_LATENCY, FETCH_ADDRESS_LATENCY, rotation_stages, tree_levels},
 };
 
-/// Bits of a window position limit, 0 to 16.
-const POSITION_BITS: usize = 5;
+/// Bits of a window position limit, 0 to the power of two that no position reaches.
+fn position_bits(architecture: &Architecture) -> usize {
+    let last = last_position(architecture);
+    1 + last.max(15).ilog2() as usize + 1
+}
+
+/// The window's last position that a column takes: with stride 2 and one pass, column c takes position 2 c.
+fn last_position(architecture: &Architecture) -> usize {
+    let step = if architecture.two_passes(2) { 1 } else { 2 };
+    step * (architecture.columns - 1)
+}
 
 /// What the second stage holds: the sums of strip and tap.
 struct Sums {
@@ -76,11 +88,11 @@ fn sums(m: &Module, architecture: &Architecture, access: &Access, bits: usize) -
 }
 
 /// Everything behind the first stage: bank addresses out, `read_data` in, `x_bus` out.
-pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, two_passes: &Net) {
+pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, stride: &Stride) {
     let bits = address_bits(architecture);
     let sums = sums(m, architecture, access, bits);
-    addresses(m, architecture, &sums, &access.tap.pixel_words);
-    let valid = inside(m, architecture, &sums, two_passes);
+    addresses(m, architecture, &sums, (&access.tap.pixel_words, stride));
+    let valid = inside(m, architecture, &sums, stride);
 
     let arrival = FETCH_ADDRESS_LATENCY + ACTIVATION_READ_LATENCY;
     let rotation = m.delayed("rotation_after", &sums.rotation, arrival - 2);
@@ -93,7 +105,7 @@ pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, tw
     let columns: Vec<Net> = (0..architecture.columns)
         .map(|column| {
             let second = &window[2 * column % architecture.columns];
-            let word = m.mux(two_passes, second, &window[column]);
+            let word = m.mux(&stride.doubled, second, &window[column]);
             let word = m.mux(&valid[column], &word, &outside);
             m.registered(&format!("x_of_{column}"), &word)
         })
@@ -107,46 +119,117 @@ pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, tw
     }
 }
 
-/// Stages 3 and 4: addresses of the window's part at and behind its rotation, and before it (one pixel further).
-fn addresses(m: &Module, architecture: &Architecture, sums: &Sums, pixel_words: &Net) {
+/// Stages 3 and 4: every bank's address: the window's first row of banks, or one or two pixels further.
+fn addresses(
+    m: &Module,
+    architecture: &Architecture,
+    sums: &Sums,
+    (pixel_words, stride): (&Net, &Stride),
+) {
     let two_pixels = m.shift_left(pixel_words, 1);
-    let near_by = m.gate(pixel_words, &sums.pass);
-    let far_by = m.mux(&sums.pass, &two_pixels, pixel_words);
-    let near = m.registered("near_word", &m.add(&sums.word, &near_by));
-    let far = m.registered("far_word", &m.add(&sums.word, &far_by));
-    let rotation = m.zero_extend(&sums.rotation, POSITION_BITS);
-    let banks: Vec<Net> = (0..architecture.columns)
-        .map(|bank| {
-            let before = m.less(&m.literal(bank as u64, POSITION_BITS), &rotation);
-            let before = m.registered(&format!("before_{bank}"), &before);
-            m.registered(&format!("address_{bank}"), &m.mux(&before, &far, &near))
-        })
-        .collect();
-    let banks: Vec<&Net> = banks.iter().collect();
-    m.output("fetch_address", &m.concat(&banks));
+    let further = |name: &str, by: &Net| m.registered(name, &m.add(&sums.word, by));
+    let bits = position_bits(architecture);
+    let rotation = m.zero_extend(&sums.rotation, bits);
+    let before = |bank: usize| m.less(&m.literal(bank as u64, bits), &rotation);
+    let banks: Vec<Net> = if architecture.two_passes(2) || architecture.columns == 1 {
+        let near = further("near_word", &m.gate(pixel_words, &sums.pass));
+        let far_by = m.mux(&sums.pass, &two_pixels, pixel_words);
+        let far = further("far_word", &far_by);
+        let address = |bank: usize| {
+            let before = m.registered(&format!("before_{bank}"), &before(bank));
+            m.mux(&before, &far, &near)
+        };
+        (0..architecture.columns).map(address).collect()
+    } else {
+        m.unused(&sums.pass);
+        let near = m.registered("near_word", &sums.word);
+        let next = further("next_word", pixel_words);
+        let far = further("far_word", &two_pixels);
+        let address = |bank: usize| {
+            single_pass_address(
+                m,
+                architecture,
+                bank,
+                &Distance {
+                    before: before(bank),
+                    odd_rotation: m.bit(&rotation, 0),
+                    doubled: &stride.doubled,
+                    words: [&near, &next, &far],
+                },
+            )
+        };
+        (0..architecture.columns).map(address).collect()
+    };
+    let banks = banks
+        .iter()
+        .enumerate()
+        .map(|(bank, address)| m.registered(&format!("address_{bank}"), address));
+    let banks: Vec<Net> = banks.collect();
+    m.output(
+        "fetch_address",
+        &m.concat(&banks.iter().collect::<Vec<_>>()),
+    );
+}
+
+/// What decides on a bank's address where one pass is enough.
+struct Distance<'a> {
+    /// The bank lies before the rotation.
+    before: Net,
+    odd_rotation: Net,
+    doubled: &'a Net,
+    /// The window's word, and those one and two pixels further.
+    words: [&'a Net; 3],
+}
+
+/// With stride 2 and rotation r, bank b holds window position d = (b - r) mod columns, or d + columns if d is odd: column
+/// d / 2 or (d + columns) / 2 takes it. It lies `(b < r) + (d odd)` pixels of the bank further; d is odd if one of b, r and
+/// `b < r` is, or all are.
+fn single_pass_address(
+    m: &Module,
+    architecture: &Architecture,
+    bank: usize,
+    distance: &Distance<'_>,
+) -> Net {
+    let [near, next, far] = distance.words;
+    let differs = match bank % 2 {
+        0 => distance.odd_rotation.clone(),
+        _ => m.not(&distance.odd_rotation),
+    };
+    let one = m.mux(distance.doubled, &differs, &distance.before);
+    let one = m.registered(&format!("one_further_{bank}"), &one);
+    // Two pixels further only for a rotation of the same parity behind the bank.
+    let last = if bank + 2 < architecture.columns {
+        let two = m.and(distance.doubled, &distance.before);
+        let two = m.registered(&format!("two_further_{bank}"), &two);
+        m.mux(&two, far, near)
+    } else {
+        near.clone()
+    };
+    m.mux(&one, next, &last)
 }
 
 /// For every column, aligned with the rotated window: its pixel is inside the image, and the tap is one.
 ///
 /// Stage 3 measures the distances of the window's first pixel from the image's edges, stage 4 makes them limits of the window
 /// positions inside, stages 5 and 6 compare the columns' positions with these.
-fn inside(m: &Module, architecture: &Architecture, sums: &Sums, two_passes: &Net) -> Vec<Net> {
+fn inside(m: &Module, architecture: &Architecture, sums: &Sums, stride: &Stride) -> Vec<Net> {
+    let bits = position_bits(architecture);
     let size = |name: &str| m.zero_extend(&m.field(name), COORDINATE_BITS);
     let low = m.registered("sum_x_3", &sums.x);
     let high = m.registered("x_left_3", &m.subtract(&size("in_width"), &sums.x));
     let above = m.registered("above_3", &m.sign(&sums.y));
     let not_below = m.registered("not_below_3", &m.less_signed(&sums.y, &size("in_height")));
 
-    let outside = m.literal(16, POSITION_BITS);
-    let nothing = m.literal(0, POSITION_BITS);
-    let upper = |net: &Net| m.slice(net, 4, COORDINATE_BITS - 4);
+    let outside = m.literal(1 << (bits - 1), bits);
+    let nothing = m.literal(0, bits);
+    let upper = |net: &Net| m.slice(net, bits - 1, COORDINATE_BITS - (bits - 1));
     let near = m.reduce_and(&upper(&low));
-    let negative = m.subtract(&nothing, &m.truncate(&low, POSITION_BITS));
+    let negative = m.subtract(&nothing, &m.truncate(&low, bits));
     let first = m.mux(&near, &negative, &outside);
     let first = m.mux(&m.sign(&low), &first, &nothing);
     let first = m.registered("first_inside", &first);
     let far = m.reduce_or(&upper(&high));
-    let end = m.mux(&far, &outside, &m.truncate(&high, POSITION_BITS));
+    let end = m.mux(&far, &outside, &m.truncate(&high, bits));
     let end = m.mux(&m.sign(&high), &nothing, &end);
     let end = m.registered("end_inside", &end);
     let row = m.and(&m.not(&above), &not_below);
@@ -155,12 +238,17 @@ fn inside(m: &Module, architecture: &Architecture, sums: &Sums, two_passes: &Net
     let row = m.registered("row_inside_5", &row);
 
     let columns = architecture.columns;
+    // Of the pass's window.
+    let doubled = |column: usize| match architecture.two_passes(2) {
+        true => 2 * column % columns,
+        false => 2 * column,
+    };
     let cycles =
         ACTIVATION_READ_LATENCY + FETCH_ADDRESS_LATENCY + rotation_stages(architecture) - 6;
     (0..columns)
         .map(|column| {
-            let literal = |at: usize| m.literal(at as u64, POSITION_BITS);
-            let position = m.mux(two_passes, &literal(2 * column % columns), &literal(column));
+            let literal = |at: usize| m.literal(at as u64, bits);
+            let position = m.mux(&stride.doubled, &literal(doubled(column)), &literal(column));
             let early = m.less(&position, &first);
             let early = m.registered(&format!("early_{column}"), &early);
             let late = m.registered(&format!("in_time_{column}"), &m.less(&position, &end));

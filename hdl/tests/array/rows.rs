@@ -185,7 +185,7 @@ fn eight_columns_plain_in_distributed_memory() {
 /// Every change of a control, a sign or a delay must be seen by some run.
 #[test]
 fn sabotage_is_noticed() {
-    let architecture = architecture(LaneKind::Table, 3, 2);
+    let architecture = architecture(LaneKind::Table, 4, 2);
     let text = text(&architecture);
     for (from, to) in [
         (".complement(plane_signs)", ".complement(1'h0)"),

@@ -92,7 +92,7 @@ impl Script {
     pub(crate) fn new(architecture: &Architecture, seed: u64, update_latency: usize) -> Self {
         let mut random = Random::new(seed);
         let mut script = Self {
-            two_passes: architecture.columns > 1 && random.flag(),
+            two_passes: architecture.two_passes(2) && random.flag(),
             paired: architecture.fill_words == 2 && random.flag(),
             cycles: Vec::new(),
             drained: HashMap::new(),

@@ -34,7 +34,7 @@ fn expected(
     memory: &[Vec<u8>],
     delays: &[usize],
 ) -> (Vec<Group>, Vec<usize>, Vec<usize>) {
-    let passes = 1 + usize::from(shape.two_passes(architecture.columns));
+    let passes = 1 + usize::from(shape.two_passes(architecture));
     let mut groups = Vec::new();
     let mut filled: Vec<usize> = Vec::new();
     let mut released: Vec<usize> = Vec::new();
@@ -159,7 +159,16 @@ fn convolutions(architecture: &Architecture, seed: u64, count: usize) -> usize {
 
 #[test]
 fn windows_reach_their_columns_in_time() {
-    for (columns, quads, seed) in [(1, 2, 10), (2, 4, 11), (3, 5, 12), (4, 2, 13), (8, 18, 14)] {
+    for (columns, quads, seed) in [
+        (1, 2, 10),
+        (2, 4, 11),
+        (3, 5, 12),
+        (4, 2, 13),
+        (8, 18, 14),
+        (5, 3, 18),
+        (9, 2, 19),
+        (15, 2, 20),
+    ] {
         convolutions(&architecture(columns, quads), seed, 25);
     }
 }

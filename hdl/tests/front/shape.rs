@@ -109,8 +109,8 @@ impl Shape {
         }
     }
 
-    pub(crate) fn two_passes(&self, columns: usize) -> bool {
-        self.stride.1 == 2 && columns > 1
+    pub(crate) fn two_passes(&self, architecture: &Architecture) -> bool {
+        architecture.two_passes(self.stride.1)
     }
 
     pub(crate) fn taps(&self) -> usize {
@@ -139,7 +139,7 @@ impl Shape {
         let (top, left) = (signed(self.pad.0), signed(self.pad.1));
         Descriptor {
             opcode: self.opcode as i64,
-            two_passes: i64::from(self.two_passes(columns)),
+            two_passes: i64::from(self.two_passes(architecture)),
             paired: i64::from(self.paired),
             pad_value: i64::from(self.pad_value),
             in_base: signed(self.input.base + self.quad_first),
@@ -202,7 +202,7 @@ impl Shape {
         let per_row = self.output.1.div_ceil(columns);
         (0..columns)
             .map(|column| {
-                let own = if self.two_passes(columns) {
+                let own = if self.two_passes(architecture) {
                     2 * column / columns
                 } else {
                     0

@@ -66,7 +66,7 @@ fn wired(architecture: &Architecture) -> Module {
 /// Runs one convolution; returns its counts of busy and stalled cycles.
 fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [usize; 3] {
     let shape = Shape::convolution(random, architecture);
-    let two_passes = shape.two_passes(architecture.columns);
+    let two_passes = shape.two_passes(architecture);
     let (chunks, blocks) = (shape.chunks(architecture), shape.blocks(architecture));
     let fill = fill_cycles(architecture, two_passes, shape.paired);
     let most = [3, fill - 1, fill, 3 * fill][random.between(0, 3)];
