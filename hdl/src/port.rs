@@ -130,6 +130,10 @@ struct Request {
     ragged: Net,
     /// Bytes of a row of the space, less one.
     row_last: Net,
+    /// A byte is taken, and the byte.
+    take: Net,
+    byte: Net,
+    /// The CRC register, of the request until the response begins.
     crc: Net,
     payload: Net,
 }
@@ -196,10 +200,6 @@ fn receive(unit: &mut Unit<'_>, read_byte: &Net) -> Request {
     let counted = m.mux(&restart, &m.literal(0, COUNT_BITS), &m.increment(&count));
     m.clocked_enable(&count, &counted, &take);
 
-    let crc = m.register("crc", 32);
-    let initial = m.literal(u64::from(crc32::INITIAL), 32);
-    let crc_next = m.mux(&idle, &initial, &crc32::step(&m, &crc, &byte));
-    m.clocked_enable(&crc, &crc_next, &take);
     let tail = m.register("tail", 48);
     m.clocked_enable(
         &tail,
@@ -259,7 +259,9 @@ fn receive(unit: &mut Unit<'_>, read_byte: &Net) -> Request {
         tail,
         rows,
         row_last,
-        crc,
+        take,
+        byte,
+        crc: m.register("crc", 32),
         payload: payload_byte,
     }
 }
@@ -555,7 +557,7 @@ fn loaded_row(unit: &Unit<'_>, request: &Request, verdict: &Verdict, bits: usize
     m.mux(&verdict.reads, &read, &m.mux(&identify, &identity, &status))
 }
 
-/// The byte to send, and the CRC of what has been sent.
+/// The byte to send, and the CRC of what has been received or sent: a frame at a time, hence one register.
 fn transmit(
     unit: &Unit<'_>,
     request: &Request,
@@ -576,9 +578,9 @@ fn transmit(
         m.slice(&size, 8, 8),
     ];
     let head_byte = m.select(&m.slice(at, 0, 3), &head);
-    let crc = m.register("transmit_crc", 32);
+    let crc = &request.crc;
     let crc_bytes: Vec<Net> = (0..CRC)
-        .map(|byte| m.not(&m.slice(&crc, 8 * byte, 8)))
+        .map(|byte| m.not(&m.slice(crc, 8 * byte, 8)))
         .collect();
     let crc_byte = m.select(&m.slice(at, 0, 2), &crc_bytes);
     let [in_head, in_send, in_crc] =
@@ -586,11 +588,11 @@ fn transmit(
     let byte = m.mux(&in_head, &head_byte, &m.mux(&in_send, payload, &crc_byte));
     m.output("transmit_valid", sending);
     m.output("transmit_data", &byte);
-    let magic = m.and(&in_head, &m.equals(at, 0));
-    let crc_next = m.mux(
-        &magic,
-        &m.literal(u64::from(crc32::INITIAL), 32),
-        &crc32::step(m, &crc, &byte),
-    );
-    m.clocked_enable(&crc, &crc_next, &m.and(sent, &m.not(&in_crc)));
+    // The magic bytes do not count.
+    let restart = m.or(&unit.is(State::Idle), &m.and(&in_head, &m.equals(at, 0)));
+    let counted = m.mux(sending, &byte, &request.byte);
+    let initial = m.literal(u64::from(crc32::INITIAL), 32);
+    let next = m.mux(&restart, &initial, &crc32::step(m, crc, &counted));
+    let enable = m.or(&request.take, &m.and(sent, &m.not(&in_crc)));
+    m.clocked_enable(crc, &next, &enable);
 }
