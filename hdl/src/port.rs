@@ -428,7 +428,8 @@ fn respond(unit: &mut Unit<'_>, request: &Request, verdict: &Verdict, read_byte:
     let at = m.register("byte_in_row", ROW_COUNT_BITS);
     let byte_step = m.any(&[&write_byte, &fetch, &sent]);
     let response_head = m.equals(&at, RESPONSE_HEADER as u64 - 1);
-    let fetch_end = m.and(&fetch, &m.equals(&at, READ_WAIT as u64));
+    // One for the stage behind `row_at`.
+    let fetch_end = m.and(&fetch, &m.equals(&at, READ_WAIT as u64 + 1));
     let small_last = m.mux(
         &m.equals(&request.opcode, Command::Identify as u64),
         &m.literal(7, ROW_COUNT_BITS),
@@ -460,7 +461,8 @@ fn respond(unit: &mut Unit<'_>, request: &Request, verdict: &Verdict, read_byte:
         &m.increment(&address),
     );
     m.clocked_enable(&address, &address_next, &m.or(&answer, &row_done));
-    m.output("row_address", &address);
+    // A stage behind address and strobes: they go to every block memory of the part. The row is still then.
+    m.output("row_address", &m.registered("row_address_held", &address));
     let byte_at = m.register("buffer_at", 8);
     let in_row = m.and(&write_byte, &m.not(&m.less(&request.row_last, &at)));
     m.clocked_enable(
@@ -493,7 +495,9 @@ fn respond(unit: &mut Unit<'_>, request: &Request, verdict: &Verdict, read_byte:
             &m.slice(&row, row_bits_max - bytes, row_bits(unit.a, space)),
         );
         let chosen = m.equals(&request.space, space as u64);
-        m.output(&format!("write_{name}"), &m.and(&write_row, &chosen));
+        let strobe = m.and(&write_row, &chosen);
+        let strobe = m.registered_reset(&format!("write_{name}_held"), &strobe);
+        m.output(&format!("write_{name}"), &strobe);
     }
 
     let has_payload = m.registered(
