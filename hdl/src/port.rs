@@ -193,8 +193,14 @@ fn receive(unit: &mut Unit<'_>, read_byte: &Net) -> Request {
     let empty = m.equals(&length_now, 0);
     let oversized = m.less(&m.literal(PAYLOAD_MAX as u64, 16), &length_now);
     let length = m.slice(&fields, 56, 16);
-    let count_16 = m.zero_extend(&m.increment(&count), 16);
-    let payload_end = m.and(&take_payload, &m.equal(&count_16, &length));
+    // A longer payload is refused with the header.
+    let last = m.register("payload_last", COUNT_BITS);
+    let less = m.subtract(
+        &m.truncate(&length_now, COUNT_BITS),
+        &m.literal(1, COUNT_BITS),
+    );
+    m.clocked_enable(&last, &less, &header_end);
+    let payload_end = m.and(&take_payload, &m.equal(&count, &last));
     let check_end = m.and(&take_check, &m.equals(&count, CRC as u64 - 1));
     let restart = m.any(&[&begin, &header_end, &payload_end, &check_end]);
     let counted = m.mux(&restart, &m.literal(0, COUNT_BITS), &m.increment(&count));
