@@ -1,6 +1,6 @@
 """Reads a board file and nextpnr's report for scripts/route.
 
-part BOARD.toml          shell assignments for nextpnr: part, package, speed, mhz, clock (its pin)
+part BOARD.toml          shell assignments for nextpnr: device, package, speed, clock (its pin), aim (MHz), router
 carries NETLIST          opens carry outputs that nothing takes and carry inputs that nothing reads (nextpnr would give each a cell)
 check BOARD.toml REPORT  a table of what is used and how fast it is; exit 1 where the [budget] is not met
 """
@@ -50,7 +50,8 @@ def main() -> int:
             return 1
     part, budget = board["part"], board["budget"]
     if command == "part":
-        print(f"part={part['device']} package={part['package']} speed={part['speed']} mhz={budget['mhz']} clock={part['clock']}")
+        keys = ("device", "package", "speed", "clock", "aim", "router")
+        print(" ".join(f"{key}={part[key]}" for key in keys))
         return 0
     with open(rest[0], encoding="utf-8") as file:
         report = json.load(file)
