@@ -75,6 +75,15 @@ impl Axis {
         Scale::new(values, self.range, from, to)
     }
 
+    /// A value in full.
+    fn value(&self, value: f64) -> String {
+        if self.percent {
+            scale::percent(value, 1e-4)
+        } else {
+            scale::exact(value)
+        }
+    }
+
     fn tick(&self, value: f64, step: f64) -> String {
         if self.percent {
             scale::percent(value, step)
@@ -115,6 +124,24 @@ impl Chart {
                 (legend.0)
             }
         }
+    }
+
+    /// All marks, as header and rows.
+    pub(crate) fn table(&self) -> (Vec<String>, Vec<Vec<String>>) {
+        let header = vec![
+            "mark".to_owned(),
+            self.x.label.clone(),
+            self.y.label.clone(),
+        ];
+        let rows = self.series.iter().flat_map(|series| &series.marks);
+        let row = |mark: &Mark| {
+            vec![
+                mark.text.clone(),
+                self.x.value(mark.x),
+                self.y.value(mark.y),
+            ]
+        };
+        (header, rows.map(row).collect())
     }
 
     fn plot(&self) -> Markup {
@@ -159,14 +186,7 @@ impl Chart {
     }
 
     fn tooltip(&self, mark: &Mark) -> String {
-        let value = |axis: &Axis, value: f64| {
-            let number = if axis.percent {
-                scale::percent(value, 1e-4)
-            } else {
-                scale::exact(value)
-            };
-            format!("{}: {number}", axis.label)
-        };
+        let value = |axis: &Axis, value: f64| format!("{}: {}", axis.label, axis.value(value));
         format!(
             "{}\n{}\n{}",
             mark.text,

@@ -6,7 +6,7 @@ mod judge;
 mod objective;
 mod pareto;
 pub(crate) mod record;
-mod study;
+pub(crate) mod study;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};

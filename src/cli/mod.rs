@@ -17,6 +17,7 @@ mod inspect;
 mod method;
 mod options;
 mod quantize;
+mod report;
 mod statistics;
 mod verify;
 mod waveform;
@@ -67,6 +68,7 @@ enum Command {
     Verify(verify::Verify),
     Bench(bench::Bench),
     Experiment(experiment::Experiment),
+    Report(report::Report),
     Devices(devices::Devices),
     Demo(demo::Demo),
 }
@@ -83,6 +85,7 @@ impl Command {
             Self::Verify(command) => command.run(console),
             Self::Bench(command) => command.run(console),
             Self::Experiment(command) => command.run(console),
+            Self::Report(command) => command.run(console),
             Self::Devices(command) => command.run(console),
             Self::Demo(command) => command.run(console),
         }

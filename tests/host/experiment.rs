@@ -189,3 +189,130 @@ fn unusable_arguments_are_named() {
         &["/absent/chart.svg"],
     );
 }
+
+/// Every kind of result on one page that stands for itself.
+#[test]
+fn a_report_shows_every_result() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (results, _) = file(&folder, "results");
+    std::fs::create_dir(&results).expect("creates");
+    let keep = |name: &str, arguments: &[String]| {
+        let text = serde_json::to_string(&run(arguments)).expect("text");
+        std::fs::write(results.join(name), text).expect("writes");
+    };
+    let words = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (network, images) = (asset("default.onnx"), asset("default-images.npz"));
+    let ((_, bw), (_, image)) = (file(&folder, "net.bw"), file(&folder, "net.image"));
+    let json = ["--json"];
+    keep(
+        "a.json",
+        &experiment(
+            "correlation",
+            &[&["--allocations", "5"], &json[..]].concat(),
+        ),
+    );
+    let quantize = [
+        "quantize",
+        &network,
+        "--calibration",
+        &images,
+        "--images",
+        "24",
+    ];
+    let budget = ["--budget", "3", "-o", &bw, "--json"];
+    keep("b.json", &words(&[&quantize[..], &budget[..]].concat()));
+    keep("c.json", &words(&["inspect", &bw, "--json"]));
+    keep(
+        "d.json",
+        &words(&[
+            "evaluate", &bw, "--data", &images, "--limit", "20", "--json",
+        ]),
+    );
+    keep(
+        "e.json",
+        &words(&["compile", &bw, "--arch", "tiny", "-o", &image, "--json"]),
+    );
+    keep(
+        "f.json",
+        &words(&["verify", &bw, "--arch", "tiny", "--data", &images, "--json"]),
+    );
+    let (page, page_text) = file(&folder, "report.html");
+    let results_text = results.to_str().expect("UTF-8");
+    let written = run(&words(&[
+        "report",
+        results_text,
+        "-o",
+        &page_text,
+        "--json",
+    ]));
+    let kinds: Vec<&str> = written["inputs"]
+        .as_array()
+        .expect("inputs")
+        .iter()
+        .filter_map(|input| input["kind"].as_str())
+        .collect();
+    let all = [
+        "experiment",
+        "quantize",
+        "inspect",
+        "evaluate",
+        "compile",
+        "verify",
+    ];
+    assert_eq!(kinds, all);
+    let html = std::fs::read_to_string(page).expect("written");
+    assert_eq!(written["bytes"].as_u64(), Some(html.len() as u64));
+    let parts = [
+        "<!DOCTYPE html>",
+        "prefers-color-scheme: dark",
+        "Cycles against MACs x bits: r = ",
+        "filter 15: ",
+        "bound of the array",
+        "on the golden model",
+    ];
+    assert_contains(&html, &parts);
+    // Nothing is fetched: no scripts, and no addresses but the namespace of SVG.
+    assert!(!html.contains("<script") && !html.contains("src=") && !html.contains("@import"));
+    assert_eq!(
+        html.matches("http").count(),
+        html.matches("http://www.w3.org/2000/svg").count()
+    );
+}
+
+#[test]
+fn a_report_refuses_what_it_does_not_know() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (other, other_text) = file(&folder, "other.json");
+    let (_, page) = file(&folder, "report.html");
+    let refused = |text: &str, parts: &[&str]| {
+        std::fs::write(&other, text).expect("writes");
+        assert_contains(&fails(1, &["report", &other_text, "-o", &page]), parts);
+    };
+    refused("{\"a\": 1}", &["other.json", "no result that report shows"]);
+    refused("[1, 2]", &["other.json", "no result that report shows"]);
+    refused("{", &["other.json", "not JSON"]);
+    refused(
+        "{\"experiment\": \"pareto\"}",
+        &["other.json", "experiment", "missing field"],
+    );
+    refused("{\"experiment\": \"alchemy\"}", &["other.json", "alchemy"]);
+    assert!(!Path::new(&page).exists());
+    assert_contains(
+        &fails(1, &["report", "absent.json", "-o", &page]),
+        &["absent.json"],
+    );
+    let error = fails(1, &["report", &other_text, "-o", "/absent/report.html"]);
+    assert_contains(&error, &["/absent/report.html"]);
+    let empty = tempfile::tempdir().expect("folder");
+    let empty = empty.path().to_str().expect("UTF-8");
+    assert_contains(
+        &fails(2, &["report", empty, "-o", &page]),
+        &["no .json files"],
+    );
+    fails(2, &["report", "-o", &page]);
+}

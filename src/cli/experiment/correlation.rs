@@ -161,6 +161,10 @@ impl Outcome for Correlation {
         )
     }
 
+    fn title(&self) -> &'static str {
+        "Cycles against complexity and weight size"
+    }
+
     fn charts(&self) -> Vec<Chart> {
         let chart = |what: &str, r: Option<f64>, label: &str, x: fn(&Point) -> f64| Chart {
             title: format!("Cycles against {what}: r = {}", r_text(r)),

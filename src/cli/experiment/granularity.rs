@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::judge::{Judge, TestArguments};
 use super::record::{
-    Accuracy, Cell, Granularity, Method, Outcome, Point, Record, Row, Setting, series_by_method,
+    Accuracy, Cell, Granularity, Method, Outcome, Point, Record, Row, Setting, Table,
+    series_by_method,
 };
 use super::study::{Study, StudyArguments};
 use crate::cli::chart::{Axis, Chart};
@@ -140,7 +141,7 @@ fn interpolate(low: &Cell, high: &Cell, part: f64) -> Cell {
 
 impl Granularity {
     /// Header and rows of the table of accuracies, for terminal and page.
-    pub(crate) fn table(&self) -> (Vec<String>, Vec<Vec<String>>) {
+    fn table(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let columns = ["uniform", "per layer", "per filter"];
         let mut header = vec!["bits a MAC".to_owned()];
         for what in ["top-1", "divergence", "cycles"] {
@@ -186,6 +187,19 @@ impl Outcome for Granularity {
             self.setting.caption(),
             self.calibration_sets,
         )
+    }
+
+    fn title(&self) -> &'static str {
+        "One width for all, a width a layer, a width a filter"
+    }
+
+    fn tables(&self) -> Vec<Table> {
+        let (header, rows) = self.table();
+        let caption = format!(
+            "At equal MACs x bits; means over {} calibration sets. ~: between the two whole widths around.",
+            self.calibration_sets
+        );
+        vec![(caption, header, rows)]
     }
 
     fn charts(&self) -> Vec<Chart> {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::judge::{Judge, TestArguments};
 use super::record::{
-    Accuracy, Level, ObjectiveComparison, Outcome, Pair, Point, Record, Setting, Side, join,
+    Accuracy, Level, ObjectiveComparison, Outcome, Pair, Point, Record, Setting, Side, Table, join,
     series_by_method,
 };
 use super::study::{Study, StudyArguments};
@@ -151,7 +151,7 @@ fn percent(part: f64) -> String {
 
 impl ObjectiveComparison {
     /// Header and rows of the table of pairs, for terminal and page.
-    pub(crate) fn pair_table(&self) -> (Vec<String>, Vec<Vec<String>>) {
+    fn pair_table(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let mut header = Vec::new();
         for what in [
             "bits a MAC",
@@ -181,7 +181,7 @@ impl ObjectiveComparison {
     }
 
     /// Header and rows of the table of levels, for terminal and page.
-    pub(crate) fn level_table(&self) -> (Vec<String>, Vec<Vec<String>>) {
+    fn level_table(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let header = [
             "points below float",
             "top-1",
@@ -231,6 +231,26 @@ impl Outcome for ObjectiveComparison {
             self.pairs.len(),
             100.0 * self.tolerance,
         )
+    }
+
+    fn title(&self) -> &'static str {
+        "Budgets of time against budgets of size"
+    }
+
+    fn tables(&self) -> Vec<Table> {
+        let (header, rows) = self.level_table();
+        let levels = (
+            "Cycles at which either sweep reaches an accuracy.".to_owned(),
+            header,
+            rows,
+        );
+        let (header, rows) = self.pair_table();
+        let mean = self.saved_mean.map_or("-".to_owned(), percent);
+        let caption = format!(
+            "Networks of both sweeps that are about equally good (top-1 within {} points): counting time saves {mean} % of the cycles on average.",
+            100.0 * self.tolerance
+        );
+        vec![levels, (caption, header, rows)]
     }
 
     fn charts(&self) -> Vec<Chart> {

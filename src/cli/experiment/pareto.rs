@@ -104,6 +104,10 @@ impl Outcome for Pareto {
         format!("{}\n{}", table(&header, 1, rows), self.setting.caption())
     }
 
+    fn title(&self) -> &'static str {
+        "Accuracy against cycles"
+    }
+
     fn charts(&self) -> Vec<Chart> {
         let mut series = series_by_method(&self.points, |point| {
             Some((point.cycles as f64, point.accuracy.as_ref()?.top1))

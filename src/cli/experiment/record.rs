@@ -28,6 +28,9 @@ impl Record {
     }
 }
 
+/// What a table is of, its header and its rows.
+pub(crate) type Table = (String, Vec<String>, Vec<Vec<String>>);
+
 /// What every experiment's result can say of itself.
 pub(crate) trait Outcome {
     fn setting(&self) -> &Setting;
@@ -36,6 +39,12 @@ pub(crate) trait Outcome {
     /// For the terminal.
     fn text(&self) -> String;
     fn charts(&self) -> Vec<Chart>;
+    /// In a few words.
+    fn title(&self) -> &'static str;
+    /// What is worth a table beside the charts.
+    fn tables(&self) -> Vec<Table> {
+        Vec::new()
+    }
 }
 
 /// What an experiment was made with.
