@@ -10,7 +10,7 @@ const RIGHT: f64 = 640.0;
 const WIDTH: f64 = 828.0;
 const LINE: f64 = 22.0;
 const TOP: f64 = 26.0;
-const NAME_LETTERS: usize = 30;
+const NAME_LETTERS: usize = 25;
 
 /// A layer of a program.
 pub(super) struct Bar<'a> {

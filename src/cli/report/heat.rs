@@ -15,7 +15,7 @@ const TOP: usize = 26;
 /// Between two layers.
 const GAP: usize = 5;
 /// Letters of a layer's name that fit before the cells.
-const NAME_LETTERS: usize = 30;
+const NAME_LETTERS: usize = 25;
 
 /// A layer and its filters' widths.
 pub(super) struct Row<'a> {

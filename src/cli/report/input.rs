@@ -20,7 +20,7 @@ pub(super) enum Input {
     Inspect(Inspection),
     Evaluate(Accuracy),
     Compile(Program),
-    Verify(Verification),
+    Verify(Box<Verification>),
 }
 
 impl Input {
@@ -53,7 +53,9 @@ pub(super) fn read(path: &Path) -> Result<Input> {
     } else if has("image_bytes") {
         take(path, value, "compile", Input::Compile)
     } else if has("counter_mismatches") && has("phases") {
-        take(path, value, "verify", Input::Verify)
+        take(path, value, "verify", |found| {
+            Input::Verify(Box::new(found))
+        })
     } else if has("arithmetic") && has("layers") {
         take(path, value, "inspect", Input::Inspect)
     } else {
