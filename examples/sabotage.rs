@@ -154,7 +154,11 @@ fn main() -> ExitCode {
             .unwrap_or(default)
     };
     let (count, seed) = (number(1, 24), number(2, 1));
-    let architecture = cases::architecture(2, 3);
+    // Two words a fill: the odd halves of the activation memory and the second generators of the tables are there too.
+    let architecture = Architecture {
+        fill_words: 2,
+        ..cases::architecture(2, 4)
+    };
     let verilog = bitweft_hdl::verilog(&architecture).expect("emits");
     let cases = cases::cases();
     let build = |text: String| {
