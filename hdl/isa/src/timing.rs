@@ -133,7 +133,7 @@ pub fn plane_to_drain(architecture: &Architecture) -> usize {
 }
 
 /// From `block_drained` to the first cycle in which the block that takes its half can issue a plane.
-pub const DRAINED_TO_PLANE: usize = 1;
+pub const DRAINED_TO_PLANE: usize = 2;
 
 /// Cycles from a pooling window to the next, at least: the bytes of a word are requantized one by one.
 pub const POOL_WINDOW_CYCLES_MIN: usize = 4;

@@ -141,7 +141,8 @@ fn slots(m: &Module, starts: &Net) -> Slots {
 /// Drives `starts`: a chunk is pending, the one before ends, its tables are filled, and its half is free.
 fn decide(m: &Module, begins: &Net, starts: &Net, pending: &Net, slots: &Slots, next: &Next) {
     let filled = m.input("chunk_filled", 1);
-    let drained = m.input("block_drained", 1);
+    // Held: the drain decides on it late in the cycle.
+    let drained = m.registered_reset("half_drained", &m.input("block_drained", 1));
     let takes_half = m.and(starts, &next.first);
     let tables = tokens(m, "filled_chunks", begins, 0, &filled, starts);
     let halves = tokens(m, "free_halves", begins, 2, &drained, &takes_half);
