@@ -12,6 +12,7 @@ mod doctor;
 mod evaluate;
 mod exit;
 mod experiment;
+mod export;
 mod generate;
 mod inspect;
 mod method;
@@ -69,6 +70,7 @@ enum Command {
     Bench(bench::Bench),
     Experiment(experiment::Experiment),
     Report(report::Report),
+    Export(export::Export),
     Devices(devices::Devices),
     Demo(demo::Demo),
 }
@@ -86,6 +88,7 @@ impl Command {
             Self::Bench(command) => command.run(console),
             Self::Experiment(command) => command.run(console),
             Self::Report(command) => command.run(console),
+            Self::Export(command) => command.run(console),
             Self::Devices(command) => command.run(console),
             Self::Demo(command) => command.run(console),
         }

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use bitweft::golden::network::Executor;
+use bitweft::model::data::{DataOptions, Dataset};
 use bitweft::model::integer::{ConvolutionKind, IntegerLayer, IntegerNetwork, IntegerOp, Rounding};
-use bitweft::model::tflite::read_integer;
+use bitweft::model::load::{Model, load_model};
+use bitweft::model::tflite::{self, read_integer};
+use bitweft::quant::{Allocation, Options, quantize};
 use ndarray::{Array2, Array3, Array4, ArrayView1, Axis, s};
 use ndarray_npy::{NpzReader, write_npy};
 
@@ -157,6 +160,34 @@ fn resnet_equals_litert() {
     let images: Array4<u8> = archive.by_name("images").expect("images");
     // The network takes raw pixels: their bytes are its input bytes.
     check(&model, &images.slice(s![..IMAGES, .., .., ..]).to_owned());
+}
+
+/// Widths of 0 to 8 bits, filter by filter, written as an int8 file: every byte of every layer.
+#[test]
+fn mixed_widths_equal_litert() {
+    let test = "mixed_widths_equal_litert";
+    let Some(model) = data(test, "mlperf-tiny/pretrainedResnet.tflite") else {
+        return;
+    };
+    let Some(images) = data(test, "cifar10/test-dev-3000.npz") else {
+        return;
+    };
+    let Model::Float(float) = load_model(model).expect("loads") else {
+        panic!("a float network")
+    };
+    let set = Dataset::load(images, &DataOptions::default()).expect("loads");
+    let calibration = set.reals_for(&float, 0..24).expect("fits");
+    let calibration: Vec<_> = calibration.outer_iter().map(|i| i.to_owned()).collect();
+    let options = Options {
+        allocation: Allocation::PerFilter(3.0),
+        rounding: Rounding::Double,
+        ..Options::default()
+    };
+    let (network, _) = quantize(&float, &calibration, &options).expect("quantizes");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mixed.tflite");
+    fs::write(&path, tflite::write(&network).expect("written")).expect("written");
+    check(&path, &set.bytes_for(&network, 0..50).expect("fits"));
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod command;
 
 use std::path::Path;
 
+use bitweft::model::integer::{IntegerLayer, IntegerNetwork, IntegerOp};
+use bitweft::model::load::{Model, load_model};
 use command::{assert_contains, fails, json};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -210,4 +212,54 @@ fn methods_keep_their_budget() {
     }
     let loss = |arguments: &str| number(&setup.json(arguments), "sensitivity");
     assert!(loss("--budget 3") < loss("--budget 3 --rounding nearest"));
+}
+
+/// What is exported holds the network, widths and all, whatever the format.
+#[test]
+fn exports_hold_the_network() {
+    let setup = Setup::new();
+    setup.json("--budget 3 --requantization double");
+    let source = setup.path("out.bw");
+    let Model::Integer(network) = load_model(&source).expect("loads") else {
+        panic!("an integer network")
+    };
+    let widths = |network: &IntegerNetwork| -> Vec<Vec<u8>> {
+        let layers = network.layers.iter();
+        let of = |layer: &IntegerLayer| match &layer.op {
+            IntegerOp::Convolution(convolution) => Some(convolution.bits.clone()),
+            _ => None,
+        };
+        layers.filter_map(of).collect()
+    };
+    assert!(widths(&network).concat().iter().any(|bits| *bits < 4));
+    for (file, more) in [
+        ("net.tflite", &[][..]),
+        ("net.onnx", &[]),
+        ("quant.onnx", &["--format", "qonnx"]),
+    ] {
+        let out = setup.path(file);
+        let arguments = [&["export", &source, "-o", &out, "--json"], more].concat();
+        let bytes = json(&arguments)["file_bytes"].as_u64();
+        assert_eq!(bytes, Some(std::fs::metadata(&out).expect("exists").len()));
+        let Model::Integer(found) = load_model(&out).expect("loads") else {
+            panic!("{file}: an integer network")
+        };
+        assert_eq!(widths(&found), widths(&network), "{file}");
+        assert_eq!(found.rounding, network.rounding, "{file}");
+        let score = |model: &str| {
+            let arguments = ["evaluate", model, "--data", &setup.images, "--json"];
+            json(&arguments)["top1_correct"].as_u64()
+        };
+        assert_eq!(score(&out), score(&source), "{file}");
+    }
+    for (arguments, part) in [
+        (vec!["-o", "net.bin"], ".tflite or .onnx"),
+        (vec!["-o", "net.tflite", "--format", "qonnx"], ".onnx file"),
+        (vec!["-o", "net.onnx", "--format", "tflite"], ".tflite file"),
+    ] {
+        let error = fails(2, &[&["export", &source], &arguments[..]].concat());
+        assert_contains(&error, &[part]);
+    }
+    let error = fails(2, &["export", &setup.model, "-o", "net.onnx"]);
+    assert_contains(&error, &["default.onnx", "quantize it first"]);
 }

@@ -3,6 +3,7 @@
 mod convolution;
 mod elementwise;
 mod pool;
+mod qonnx;
 mod quantize;
 mod shape;
 mod view;
@@ -334,6 +335,7 @@ impl<'m> Importer<'m> {
         let known = match node.proto.domain.as_str() {
             "" | "ai.onnx" => LOWERED.contains(&operator) || is_foldable(operator),
             "com.microsoft" => LOWERED_MICROSOFT.contains(&operator),
+            domain if qonnx::DOMAINS.contains(&domain) => qonnx::LOWERED.contains(&operator),
             _ => false,
         };
         if !known {
@@ -388,6 +390,7 @@ impl<'m> Importer<'m> {
             "QGemm" => self.quantized_gemm(node),
             "QLinearAdd" => self.quantized_add(node),
             "QLinearAveragePool" | "QLinearGlobalAveragePool" => self.quantized_pool(node),
+            "Quant" => self.quant(node),
             "QuantizeLinear" => self.quantize(node),
             "DequantizeLinear" => self.dequantize(node),
             "BatchNormalization" => self.batch_normalization(node),

@@ -7,8 +7,9 @@
 //! channel, MaxPool, AveragePool, their global forms, ReduceMean over rows and columns, Softmax over a vector,
 //! Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Pad with zeros, Slice of every n-th pixel or of channels,
 //! Concat with zeros, Identity, Dropout, Cast, QuantizeLinear, DequantizeLinear, QLinearConv, QLinearMatMul, and
-//! ONNX Runtime's QGemm, QLinearAdd, QLinearAveragePool and QLinearGlobalAveragePool; arithmetic on constants and
-//! shapes is computed while reading. Everything else is refused by name, all of it at once.
+//! ONNX Runtime's QGemm, QLinearAdd, QLinearAveragePool and QLinearGlobalAveragePool; QONNX's Quant (weights of 1
+//! to 8 bits with one step and width or one a filter, zero point 0; activations of 8 bits; rounding ROUND, as
+//! Brevitas exports them); arithmetic on constants and shapes is computed while reading. Everything else is refused by name, all of it at once.
 
 mod constant;
 mod fold;
@@ -34,7 +35,7 @@ use super::load::Model;
 use super::unsupported::UnsupportedReport;
 
 pub use value::Axis;
-pub use write::{WriteError, write};
+pub use write::{WriteError, write, write_qonnx};
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -6,10 +6,10 @@ mod build;
 mod hostile;
 mod networks;
 
-use ndarray::{Array3, array};
+use ndarray::{Array3, Axis, array};
 
 use self::build::File;
-use super::{Error, read_float, read_integer, write};
+use super::{Error, read_float, read_integer, write, write_qonnx};
 use crate::golden::float::run_selected;
 use crate::model::float::{Clamp, ConvolutionKind, FloatNetwork, FloatOp, Padding};
 use crate::model::integer::IntegerOp;
@@ -20,6 +20,99 @@ fn what_is_written_is_read_back() {
         let file = write(&network).unwrap();
         assert_eq!(read_integer(&file, &network.name).unwrap(), network);
         assert_eq!(write(&network).unwrap(), file);
+    }
+}
+
+#[test]
+fn what_is_written_as_qonnx_is_read_back() {
+    for mut network in [networks::all_layers(), networks::classifier()] {
+        // Pruned and binary filters have widths that only the record can say.
+        let first = network
+            .layers
+            .iter_mut()
+            .find_map(|layer| match &mut layer.op {
+                IntegerOp::Convolution(convolution) => Some(convolution),
+                _ => None,
+            });
+        let first = first.unwrap();
+        first.weights.index_axis_mut(Axis(0), 0).fill(0);
+        first.bits[0] = 0;
+        first.weights.index_axis_mut(Axis(0), 1).fill(-1);
+        first.bits[1] = 1;
+        let file = write_qonnx(&network).unwrap();
+        assert_eq!(read_integer(&file, &network.name).unwrap(), network);
+        assert!(String::from_utf8_lossy(&file).contains("qonnx.custom_op.general"));
+    }
+}
+
+/// A 1x1 convolution of two filters behind `Quant` nodes, with attributes and parameters of the weights'.
+fn quant_file(edit: impl Fn(&mut File), narrow: i64, rounding: &str, operator: &str) -> Vec<u8> {
+    let mut file = File::new(&[1, 1, 2, 2]);
+    file.reals("one", &[], &[1.0]);
+    file.reals("none", &[], &[0.0]);
+    file.reals("eight", &[], &[8.0]);
+    file.reals("w", &[2, 1, 1, 1], &[-5.0, 0.75]);
+    file.reals("b", &[2], &[0.0, 0.0]);
+    file.reals("step", &[2, 1, 1, 1], &[1.0, 0.5]);
+    file.reals("width", &[2, 1, 1, 1], &[3.0, 2.0]);
+    edit(&mut file);
+    let quant = |file: &mut File, inputs: [&str; 4], output: &str, signed: i64| {
+        file.node("Quant", "", &inputs, output)
+            .domain("qonnx.custom_op.general")
+            .int("signed", signed);
+    };
+    quant(&mut file, ["x", "one", "none", "eight"], "xq", 1);
+    file.node(operator, "weights", &["w", "step", "none", "width"], "wq")
+        .domain("qonnx.custom_op.general")
+        .int("signed", 1)
+        .int("narrow", narrow)
+        .text("rounding_mode", rounding);
+    file.node("Conv", "conv", &["xq", "wq", "b"], "c");
+    file.node("Relu", "relu", &["c"], "r");
+    quant(&mut file, ["r", "one", "none", "eight"], "y", 0);
+    file.bytes("y")
+}
+
+#[test]
+fn quant_clips_and_rounds_weights_at_their_own_widths() {
+    let weights = |narrow| {
+        let file = quant_file(|_| (), narrow, "ROUND", "Quant");
+        let network = read_integer(&file, "qonnx").unwrap();
+        // Signed bytes have their zero in the middle, unsigned ones at 0.
+        assert_eq!(network.tensors[network.input].zero_point, 128);
+        assert_eq!(network.tensors[network.output].zero_point, 0);
+        let IntegerOp::Convolution(convolution) = &network.layers[0].op else {
+            panic!("a convolution")
+        };
+        assert_eq!(convolution.weight_scale, [1.0, 0.5]);
+        convolution.weights.iter().copied().collect::<Vec<_>>()
+    };
+    // -5 is clipped at 3 bits; 0.75 / 0.5 is clipped to 1 before it is rounded.
+    assert_eq!(weights(0), [-4, 1]);
+    assert_eq!(weights(1), [-3, 1]);
+}
+
+#[test]
+fn what_quant_says_beyond_the_processor_is_refused_by_name() {
+    let message = |file: Vec<u8>| read_integer(&file, "qonnx").unwrap_err().to_string();
+    let none = |_: &mut File| ();
+    for operator in ["BipolarQuant", "Trunc"] {
+        assert!(message(quant_file(none, 0, "ROUND", operator)).contains(operator));
+    }
+    assert!(message(quant_file(none, 0, "FLOOR", "Quant")).contains("FLOOR"));
+    for (name, dims, values, part) in [
+        ("width", &[][..], &[9.0][..], "9 bits"),
+        ("width", &[], &[2.5], "2.5 bits"),
+        ("width", &[2, 1], &[2.0, 2.0], "does not run along one axis"),
+        ("step", &[], &[-1.0], "a step of -1"),
+        ("none", &[], &[1.5], "zero point 1.5"),
+        ("none", &[], &[1.0], "weights with zero point 1"),
+        ("eight", &[], &[4.0], "activations of 4 bits"),
+        ("w", &[2, 1, 1, 1], &[f32::NAN, 0.0], "not finite"),
+    ] {
+        let file = quant_file(|file| file.replace(name, dims, values), 0, "ROUND", "Quant");
+        let found = message(file);
+        assert!(found.contains(part), "{name}: {found}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! `QuantizeLinear`, which stock runtimes run on int8.
 
 mod message;
+mod qonnx;
 
 use std::collections::HashSet;
 
@@ -60,7 +61,32 @@ pub enum WriteError {
 /// # Errors
 /// A step is not positive, or the network's layers do not fit together.
 pub fn write(network: &IntegerNetwork) -> Result<Vec<u8>, WriteError> {
-    let mut writer = Writer::new(network)?;
+    encode(network, Dialect::Qdq)
+}
+
+/// Writes a network as QONNX: as [`write`], with `Quant` nodes (domain `qonnx.custom_op.general`, version 1) in
+/// place of the pairs around activations and on weights, whose widths are a tensor of one value a filter.
+///
+/// QONNX has no width of 0 and no levels {-1, +1} among others: pruned filters are zeros of 1 bit and binary ones
+/// have 2 bits in `Quant`; `bitweft.bits` has their widths. Biases are int32 with a step, as in [`write`].
+///
+/// # Errors
+/// As [`write`].
+pub fn write_qonnx(network: &IntegerNetwork) -> Result<Vec<u8>, WriteError> {
+    encode(network, Dialect::Quant)
+}
+
+/// How a file says that a value is quantized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// `QuantizeLinear` and `DequantizeLinear`.
+    Qdq,
+    /// QONNX's `Quant`.
+    Quant,
+}
+
+fn encode(network: &IntegerNetwork, dialect: Dialect) -> Result<Vec<u8>, WriteError> {
+    let mut writer = Writer::new(network, dialect)?;
     for layer in &network.layers {
         writer.layer(layer)?;
     }
@@ -83,15 +109,17 @@ struct Written {
 
 struct Writer<'n> {
     network: &'n IntegerNetwork,
+    dialect: Dialect,
     graph: GraphProto,
     names: HashSet<String>,
     written: Vec<Option<Written>>,
 }
 
 impl<'n> Writer<'n> {
-    fn new(network: &'n IntegerNetwork) -> Result<Self, WriteError> {
+    fn new(network: &'n IntegerNetwork, dialect: Dialect) -> Result<Self, WriteError> {
         let mut writer = Self {
             network,
+            dialect,
             graph: GraphProto {
                 name: network.name.clone(),
                 ..Default::default()
@@ -143,7 +171,7 @@ impl<'n> Writer<'n> {
             name: name.to_owned(),
             op_type: operator.to_owned(),
             attribute: attributes,
-            domain: String::new(),
+            domain: qonnx::domain(operator).to_owned(),
         });
     }
 
@@ -185,6 +213,11 @@ impl<'n> Writer<'n> {
             layer: name.to_owned(),
             reason: format!("zero point {zero_point} is no byte"),
         })?;
+        if self.dialect == Dialect::Quant {
+            let real = self.quant_activation(value, name, scale, zero);
+            self.written[tensor] = Some(Written { name: real, flat });
+            return Ok(());
+        }
         let scale = self.constant(&format!("{name}/scale"), reals(&[], &[scale]));
         let zero = self.constant(&format!("{name}/zero"), bytes(&[], &[zero ^ 0x80]));
         let integer = self.value(
@@ -438,7 +471,6 @@ impl<'n> Writer<'n> {
         } else {
             vec![filters, inputs, rows, columns]
         };
-        let weights = self.constant(&format!("{}/weights", layer.name), bytes(&dims, &values));
         let weight_scale = &convolution.weight_scale;
         if weight_scale.len() != filters || convolution.bias.len() != filters {
             let reason = "its steps and biases are not one a filter".to_owned();
@@ -454,12 +486,14 @@ impl<'n> Writer<'n> {
             .iter()
             .map(|scale| input_scale * scale)
             .collect();
-        let weights = self.dequantized(
-            &weights,
-            &format!("{}/weights", layer.name),
-            weight_scale,
-            Some(filters),
-        );
+        let base = format!("{}/weights", layer.name);
+        let weights = match self.dialect {
+            Dialect::Qdq => {
+                let weights = self.constant(&base, bytes(&dims, &values));
+                self.dequantized(&weights, &base, weight_scale, Some(filters))
+            }
+            Dialect::Quant => self.quant_weights(convolution, &base, &dims, &values),
+        };
         let values: Vec<u8> = convolution
             .bias
             .iter()
@@ -508,15 +542,19 @@ impl<'n> Writer<'n> {
         self.graph
             .output
             .push(port(&written.name, output.shape, written.flat));
+        let onnx = OperatorSetIdProto {
+            domain: String::new(),
+            version: OPERATORS_VERSION,
+        };
         Ok(ModelProto {
             ir_version: FORMAT_VERSION,
             producer_name: "bitweft".to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             graph: Some(self.graph),
-            opset_import: vec![OperatorSetIdProto {
-                domain: String::new(),
-                version: OPERATORS_VERSION,
-            }],
+            opset_import: match self.dialect {
+                Dialect::Qdq => vec![onnx],
+                Dialect::Quant => vec![onnx, qonnx::operators()],
+            },
             metadata_props: record::widths_and_network(self.network)?,
         })
     }

@@ -37,7 +37,11 @@ impl<'m> Importer<'m> {
     }
 
     /// Notes the quantization of a tensor; a second one has to be the same.
-    fn note(&mut self, tensor: usize, quantization: ActivationQuantization) -> Result<(), String> {
+    pub(super) fn note(
+        &mut self,
+        tensor: usize,
+        quantization: ActivationQuantization,
+    ) -> Result<(), String> {
         match self.activations[tensor] {
             Some(known) if known != quantization => Err(format!(
                 "an activation with step {} and zero point {} is requantized to {} and {}",

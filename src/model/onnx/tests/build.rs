@@ -100,6 +100,12 @@ impl File {
         );
     }
 
+    /// Another constant of the same name.
+    pub(super) fn replace(&mut self, name: &str, dims: &[i64], values: &[f32]) {
+        self.graph.initializer.retain(|tensor| tensor.name != name);
+        self.reals(name, dims, values);
+    }
+
     fn constant(&mut self, name: &str, tensor: TensorProto) {
         self.graph.initializer.push(TensorProto {
             name: name.to_owned(),
@@ -137,6 +143,20 @@ impl Attributes<'_> {
             name: name.to_owned(),
             i,
             r#type: 2,
+            ..Default::default()
+        })
+    }
+
+    pub(super) fn domain(self, domain: &str) -> Self {
+        self.0.domain = domain.to_owned();
+        self
+    }
+
+    pub(super) fn text(self, name: &str, text: &str) -> Self {
+        self.push(AttributeProto {
+            name: name.to_owned(),
+            s: text.as_bytes().to_vec(),
+            r#type: 3,
             ..Default::default()
         })
     }

@@ -53,6 +53,15 @@ pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     }
 }
 
+pub(super) fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        s: value.as_bytes().to_vec(),
+        r#type: 3,
+        ..Default::default()
+    }
+}
+
 pub(super) fn reals(dims: &[usize], values: &[f32]) -> TensorProto {
     let raw_data = values
         .iter()
