@@ -2,6 +2,7 @@
 
 pub mod activation_memory;
 pub mod array;
+pub mod board;
 pub mod builder;
 mod count;
 mod crc32;
@@ -11,9 +12,12 @@ mod dot_table;
 pub mod drain;
 pub mod elementwise;
 pub mod fetch;
+pub mod fifo;
 pub mod issue;
 pub mod lane;
+pub mod link;
 pub mod memory;
+pub mod pll;
 pub mod pool;
 pub mod port;
 pub mod post;
@@ -21,6 +25,8 @@ pub mod requantizer;
 mod row;
 pub mod sequencer;
 pub mod top;
+pub mod uart;
 pub mod write_back;
 
+pub use board::{BOARD_CLOCK, BOARD_TOP};
 pub use top::{TOP, verilog};

@@ -9,6 +9,9 @@
 //! `read_select` hold for [`READ_WAIT`] cycles, then `read_<space>` is taken. `host_select` is high while no run
 //! is in progress: then memories listen to `row_address`. `run_start` pulses with `run_first` and `run_count`; `stop` pulses.
 //!
+//! `frame_valid` pulses with every request whose CRC matches. `rate_set` pulses with the last byte of the response to a
+//! Rate, while `rate` is its index; on a link without rates nobody listens.
+//!
 //! A frame that pauses for more than 2^[`PAUSE_BITS`] cycles between two bytes is dropped. Reset drops everything.
 //!
 //! ```text
@@ -28,8 +31,8 @@ use bitweft_isa::{
     Space, VERSION,
     architecture::{Architecture, Storage},
     port::{
-        CRC, Command, PAYLOAD_MAX, REQUEST_HEADER, REQUEST_MAGIC, RESPONSE_HEADER, RESPONSE_MAGIC,
-        Status,
+        CRC, Command, PAYLOAD_MAX, RATES, REQUEST_HEADER, REQUEST_MAGIC, RESPONSE_HEADER,
+        RESPONSE_MAGIC, Status,
     },
 };
 
@@ -280,6 +283,8 @@ struct Verdict {
     /// Bytes of the response payload.
     size: Net,
     reads: Net,
+    /// Of the last Run or Stop taken.
+    tag: Net,
 }
 
 fn decode(unit: &mut Unit<'_>, request: &Request) -> Verdict {
@@ -294,6 +299,7 @@ fn decode(unit: &mut Unit<'_>, request: &Request) -> Verdict {
         &command(Command::Identify),
         &command(Command::Status),
         &command(Command::Stop),
+        &command(Command::Rate),
     ]);
     let asked = m.slice(&request.tail, 32, 16);
     let [write, read, run] =
@@ -372,11 +378,20 @@ fn decode(unit: &mut Unit<'_>, request: &Request) -> Verdict {
         &m.and(&read, &m.not(&readable)),
     );
     let access = m.or(&write, &read);
-    let bad_address = m.or(&m.and(&access, &beyond), &m.and(&run, &run_beyond));
+    let rate_bits = RATES.len().trailing_zeros() as usize;
+    let no_rate = m.reduce_or(&m.slice(&request.address, rate_bits, 32 - rate_bits));
+    let bad_address = m.any(&[
+        &m.and(&access, &beyond),
+        &m.and(&run, &run_beyond),
+        &m.and(&command(Command::Rate), &no_rate),
+    ]);
     let busy = m.and(&running, &m.or(&access, &run));
     let wrong_crc = m.not_equal(&request.crc, &m.literal(RESIDUE, 32));
     let mut status = m.literal(Status::Ok as u64, 8);
+    let tag = m.register("tag", 8);
+    let stale = m.not_equal(&tag, &request.space);
     for (condition, value) in [
+        (m.and(&run, &stale), Status::Stale),
         (m.and(&run, &stranger), Status::BadFingerprint),
         (bad_address, Status::BadAddress),
         (bad_length, Status::BadLength),
@@ -396,7 +411,12 @@ fn decode(unit: &mut Unit<'_>, request: &Request) -> Verdict {
     m.output("run_start", &m.and(&act, &run));
     m.output("run_first", &m.slice(&request.address, 0, 12));
     m.output("run_count", &count);
-    m.output("stop", &m.and(&act, &command(Command::Stop)));
+    let stop = command(Command::Stop);
+    m.output("stop", &m.and(&act, &stop));
+    m.clocked_enable_reset(&tag, &request.sequence, &m.and(&act, &m.or(&run, &stop)), 0);
+    let intact = m.not(&m.equals(&status, Status::BadCrc as u64));
+    m.output("frame_valid", &m.and(&answer, &intact));
+    m.output("rate", &m.slice(&request.address, 0, rate_bits));
     unit.go(&answer, State::Respond);
     unit.go(&m.and(&act, &write), State::WriteByte);
     Verdict {
@@ -404,6 +424,7 @@ fn decode(unit: &mut Unit<'_>, request: &Request) -> Verdict {
         rows,
         size,
         status,
+        tag,
     }
 }
 
@@ -523,6 +544,9 @@ fn respond(unit: &mut Unit<'_>, request: &Request, verdict: &Verdict, read_byte:
         State::SendCrc,
     );
     unit.go(&crc_end, State::Idle);
+    let ok = m.equals(&verdict.status, Status::Ok as u64);
+    let rate = m.equals(&request.opcode, Command::Rate as u64);
+    m.output("rate_set", &m.all(&[&crc_end, &ok, &rate]));
     transmit(
         unit,
         request,
@@ -553,7 +577,7 @@ fn loaded_row(unit: &Unit<'_>, request: &Request, verdict: &Verdict, bits: usize
     let identity = m.zero_extend(&m.literal(identity, 64), bits);
     let state = m.input("run_state", 8);
     let finished = m.input("run_finished", 16);
-    let status = m.zero_extend(&m.concat(&[&state, &m.literal(0, 8), &finished]), bits);
+    let status = m.zero_extend(&m.concat(&[&state, &verdict.tag, &finished]), bits);
     let rows = READABLE.map(|at| {
         let (space, name) = SPACES[at];
         m.zero_extend(

@@ -1,7 +1,8 @@
 //! The processor: all units, connected by name.
 //!
 //! Every output of a unit is a wire of that name; every input takes the wire of its name, but for a few that
-//! `alias` renames. Ports: `clock`, `reset`, the channels `receive_*` and `transmit_*` of the host port, and `running`.
+//! `alias` renames. Ports: `clock`, `reset`, the channels `receive_*` and `transmit_*` of the host
+//! port, `running`, and what a link wants to know (`frame_valid`, `rate_set`, `rate`).
 
 use crate::{
     activation_memory::activation_memory,
@@ -30,11 +31,14 @@ const INPUTS: [(&str, usize); 3] = [
     ("transmit_ready", 1),
 ];
 /// Outputs of the top.
-const OUTPUTS: [&str; 4] = [
+const OUTPUTS: [&str; 7] = [
     "receive_ready",
     "transmit_valid",
     "transmit_data",
     "running",
+    "frame_valid",
+    "rate_set",
+    "rate",
 ];
 /// What `drain` sends along with each way's values.
 const PER_WAY: [&str; 8] = [

@@ -23,6 +23,8 @@ struct Bench {
     writes: Vec<(Space, u64, Vec<u32>)>,
     runs: Vec<(u64, u64)>,
     stops: usize,
+    rates: Vec<u64>,
+    frames: usize,
     read: fn(Space, u64) -> Vec<u32>,
     address_history: [u64; READ_WAIT],
 }
@@ -43,6 +45,8 @@ impl Bench {
             writes: Vec::new(),
             runs: Vec::new(),
             stops: 0,
+            rates: Vec::new(),
+            frames: 0,
             read: |_, _| vec![0; 2],
             address_history: [0; READ_WAIT],
         }
@@ -124,6 +128,10 @@ impl Bench {
             self.runs
                 .push((self.get("run_first"), self.get("run_count")));
         }
+        if self.get("rate_set") == 1 {
+            self.rates.push(self.get("rate"));
+        }
+        self.frames += usize::try_from(self.get("frame_valid")).expect("a bit");
         self.stops += usize::try_from(self.get("stop")).expect("a bit");
     }
 
@@ -243,10 +251,11 @@ fn a_run_needs_the_right_fingerprint_and_an_idle_processor() {
     let right = payload(architecture.fingerprint(), 3);
     assert_eq!(bench.status(Command::Run, 0, 2, &right), Some(Status::Ok));
     assert_eq!(bench.runs, [(2, 3)]);
+    let tag = bench.ask(Command::Status, 0, 0, &[]).payload[1];
     assert_eq!(
         bench.status(
             Command::Run,
-            0,
+            tag,
             2,
             &payload(architecture.fingerprint() ^ 1, 3)
         ),
@@ -257,11 +266,19 @@ fn a_run_needs_the_right_fingerprint_and_an_idle_processor() {
         Some(Status::BadAddress)
     );
     assert_eq!(
-        bench.status(Command::Run, 0, 0, &payload(architecture.fingerprint(), 0)),
+        bench.status(
+            Command::Run,
+            tag,
+            0,
+            &payload(architecture.fingerprint(), 0)
+        ),
         Some(Status::BadLength)
     );
     bench.set("running", 1);
-    assert_eq!(bench.status(Command::Run, 0, 2, &right), Some(Status::Busy));
+    assert_eq!(
+        bench.status(Command::Run, tag, 2, &right),
+        Some(Status::Busy)
+    );
     assert_eq!(
         bench.status(Command::Write, 0, 0, &[0; 4]),
         Some(Status::Busy)
@@ -271,6 +288,59 @@ fn a_run_needs_the_right_fingerprint_and_an_idle_processor() {
         (bench.runs.len(), bench.stops, bench.writes.len()),
         (1, 1, 0)
     );
+}
+
+#[test]
+fn a_run_is_started_once_however_often_its_request_arrives() {
+    let mut bench = Bench::new(7);
+    let mut payload = architecture().fingerprint().to_le_bytes().to_vec();
+    payload.extend([1, 0]);
+    let exchange = |bench: &mut Bench, command, sequence, tag| {
+        let payload: &[u8] = if command == Command::Run {
+            &payload
+        } else {
+            &[]
+        };
+        let response = bench.exchange(&request(command, sequence, tag, 0, payload));
+        let response = response.expect("a response");
+        (Status::from_code(response.status), response.payload)
+    };
+    let tag = |bench: &mut Bench| exchange(bench, Command::Status, 1, 0).1[1];
+    assert_eq!(tag(&mut bench), 0);
+    assert_eq!(
+        exchange(&mut bench, Command::Stop, 9, 0).0,
+        Some(Status::Ok)
+    );
+    assert_eq!(tag(&mut bench), 9);
+    assert_eq!(
+        exchange(&mut bench, Command::Run, 10, 8).0,
+        Some(Status::Stale)
+    );
+    for expected in [Status::Ok, Status::Stale, Status::Stale] {
+        assert_eq!(exchange(&mut bench, Command::Run, 10, 9).0, Some(expected));
+        assert_eq!(tag(&mut bench), 10);
+    }
+    assert_eq!(bench.runs.len(), 1);
+}
+
+#[test]
+fn a_rate_is_set_with_the_last_byte_of_its_response() {
+    let mut bench = Bench::new(8);
+    for rate in [2, 0, 3] {
+        assert_eq!(bench.status(Command::Rate, 0, rate, &[]), Some(Status::Ok));
+        assert_eq!(bench.rates.pop(), Some(u64::from(rate)));
+    }
+    let valid = bench.frames;
+    assert_eq!(valid, 3);
+    assert_eq!(
+        bench.status(Command::Rate, 0, 4, &[]),
+        Some(Status::BadAddress)
+    );
+    let mut bad = request(Command::Rate, 1, 0, 1, &[]);
+    bad[2] ^= 1;
+    let response = bench.exchange(&bad).expect("a response");
+    assert_eq!(response.status, Status::BadCrc as u8);
+    assert_eq!((bench.rates.len(), bench.frames), (0, 4));
 }
 
 #[test]

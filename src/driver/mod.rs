@@ -1,11 +1,22 @@
 //! The host's side of the processor: a byte stream (`Transport`), and a session of requests and
 //! responses on it. A board and the simulated processor take the same session.
 
+mod endpoint;
+mod serial;
 mod session;
 mod simulated;
+mod tcp;
+mod virtual_board;
 
-pub use session::{LayerRun, Session};
+pub use endpoint::Endpoint;
+pub use serial::Serial;
+pub use session::{Inference, LayerRun, RunStatus, Runner, Session, Traffic};
 pub use simulated::Simulated;
+pub use tcp::Tcp;
+pub use virtual_board::{BitLevel, ByteLevel, Device, serve};
+
+/// Bits a second of a serial line that nobody has changed.
+const FIRST_RATE: u32 = bitweft_isa::port::RATES[0];
 
 use bitweft_isa::image::ImageError;
 
@@ -22,6 +33,46 @@ pub trait Transport {
     /// # Errors
     /// The stream is broken.
     fn receive(&mut self) -> Result<Vec<u8>, DriverError>;
+
+    /// Empty receptions in a row after which nothing more is to be expected.
+    fn patience(&self) -> usize {
+        100
+    }
+
+    /// Whether it is a serial line, whose rate this side must set.
+    fn has_rates(&self) -> bool {
+        false
+    }
+
+    /// Sets a serial line's rate once all has been sent; false where the line cannot have it. Other streams do nothing.
+    ///
+    /// # Errors
+    /// The stream is broken.
+    fn set_rate(&mut self, _bits_per_second: u32) -> Result<bool, DriverError> {
+        Ok(true)
+    }
+}
+
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), DriverError> {
+        (**self).send(bytes)
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>, DriverError> {
+        (**self).receive()
+    }
+
+    fn patience(&self) -> usize {
+        (**self).patience()
+    }
+
+    fn has_rates(&self) -> bool {
+        (**self).has_rates()
+    }
+
+    fn set_rate(&mut self, bits_per_second: u32) -> Result<bool, DriverError> {
+        (**self).set_rate(bits_per_second)
+    }
 }
 
 /// Why the processor could not be used.
@@ -30,14 +81,30 @@ pub enum DriverError {
     /// The stream failed.
     #[error("link: {0}")]
     Link(String),
+    /// The port cannot be opened.
+    #[error("{name}: {reason}; {help}")]
+    Port {
+        /// Port.
+        name: String,
+        /// The system's reason.
+        reason: String,
+        /// What to do.
+        help: &'static str,
+    },
     /// No response in time.
     #[error(
-        "no answer to {command} within the time allowed; check that the processor is connected and its clock runs"
+        "no answer to {command}{}; check that this is the board's port, that the board has bitweft's bitstream, and that its clock runs",
+        if *.garbage_bytes > 0 { format!(", only {garbage_bytes} bytes that are none") } else { String::new() }
     )]
     NoAnswer {
         /// Request.
         command: &'static str,
+        /// Bytes that came and were no answer.
+        garbage_bytes: usize,
     },
+    /// The device does not hold what the session has written.
+    #[error("the processor was reset, or another program has used it: run again")]
+    Reset,
     /// The processor refused a request.
     #[error("the processor refused {command} of {space}, row {address}: {status}")]
     Refused {

@@ -1,18 +1,36 @@
-//! Requests and responses (`isa::port`), and what is made of them: loading, running, reading back.
+//! Requests and responses (`isa::port`): what gets lost is sent again, all waiting is bounded. What is made of them is below:
+//! memories, runs, inferences.
+
+mod inference;
+mod layers;
+mod memory;
+mod run;
+
+pub use inference::{Inference, Runner};
+pub use run::RunStatus;
 
 use super::{DriverError, Transport};
 use bitweft_isa::{
     COUNTERS, Space, VERSION,
     architecture::Architecture,
-    image::{Image, Layer, Phase},
-    layout::Placement,
-    port::{Command, PAYLOAD_MAX, Parsed, Response, Status, parse_response, request},
+    port::{
+        CRC, Command, PAYLOAD_MAX, Parsed, RATES, REQUEST_HEADER, Response, Status, parse_response,
+        request,
+    },
 };
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Empty receptions in a row after which a response is given up.
-const SILENCE_MAX: usize = 64;
-/// Polls after which a run is given up, if the caller sets no other number.
+/// Times that a request is sent before it is given up.
+const ATTEMPTS_MAX: usize = 6;
+/// Attempts at the rate in force before the first rate is taken.
+const ATTEMPTS_AT_RATE: usize = 2;
+/// Zeros that end whatever frame the device may believe to be in, and that are breaks to a faster line.
+const FLUSH: [u8; REQUEST_HEADER + PAYLOAD_MAX + CRC] = [0; REQUEST_HEADER + PAYLOAD_MAX + CRC];
+/// Polls, and time, after which a run is given up, if the caller sets no other.
 const POLLS_MAX: usize = 1_000_000;
+const RUN_TIME_MAX: Duration = Duration::from_secs(120);
+/// Silence after which a rate other than the first is not relied on: less than `isa::port::RATE_HOLD_BITS` last.
+const RATE_HELD: Duration = Duration::from_millis(500);
 
 /// One layer's execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +43,41 @@ pub struct LayerRun {
     pub counters: Vec<[u32; COUNTERS]>,
 }
 
-/// A conversation with one processor.
+/// What has gone over the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Requests that had to be sent again.
+    pub repeated_requests: u64,
+}
+
+/// A conversation with one processor. Every call ends: requests that get lost are sent again a few times, and all
+/// waiting is bounded.
 pub struct Session<T> {
     transport: T,
     architecture: Architecture,
     sequence: u8,
+    /// What the device's tag must be while it is this session's (`isa::port`).
+    tag: u8,
+    /// Index of the line's rate, and of the one to return to.
+    rate: usize,
+    rate_wanted: usize,
+    heard: Instant,
     received: Vec<u8>,
     polls_max: usize,
+    run_time_max: Duration,
+    traffic: Traffic,
+}
+
+/// A request to be sent.
+struct Request<'a> {
+    command: Command,
+    space: Option<Space>,
+    address: usize,
+    payload: &'a [u8],
 }
 
 impl<T: Transport> Session<T> {
@@ -40,33 +86,76 @@ impl<T: Transport> Session<T> {
     /// # Errors
     /// No answer, another contract version, another architecture.
     pub fn open(transport: T, architecture: &Architecture) -> Result<Self, DriverError> {
+        Self::discover(transport, std::slice::from_ref(architecture))
+    }
+
+    /// Opens a session with a processor of one of the architectures.
+    ///
+    /// # Errors
+    /// No answer, another contract version, none of the architectures.
+    ///
+    /// # Panics
+    /// No architectures.
+    pub fn discover(transport: T, architectures: &[Architecture]) -> Result<Self, DriverError> {
+        // Answers to whoever used the link before must not look like answers to this session.
+        let start = SystemTime::now().duration_since(UNIX_EPOCH);
         let mut session = Self {
             transport,
-            architecture: architecture.clone(),
-            sequence: 0,
+            architecture: architectures[0].clone(),
+            sequence: start.map_or(0, |time| (time.subsec_nanos() >> 4).to_le_bytes()[0]),
+            tag: 0,
+            rate: 0,
+            rate_wanted: 0,
+            heard: Instant::now(),
             received: Vec::new(),
             polls_max: POLLS_MAX,
+            run_time_max: RUN_TIME_MAX,
+            traffic: Traffic::default(),
         };
-        let payload = session.ask(Command::Identify, None, 0, &[])?;
-        let word = |at: usize| {
-            payload
-                .get(at..at + 4)
-                .and_then(|b| b.try_into().ok())
-                .map_or(0, u32::from_le_bytes)
+        session.transport.set_rate(RATES[0])?;
+        let (fingerprint, version) = session.identify()?;
+        let stranger = |what, found, expected| {
+            Err(DriverError::Stranger {
+                what,
+                found,
+                expected,
+            })
         };
-        for (what, found, expected) in [
-            ("of contract version", word(4), VERSION),
-            ("of architecture", word(0), architecture.fingerprint()),
-        ] {
-            if found != expected {
-                return Err(DriverError::Stranger {
-                    what,
-                    found,
-                    expected,
-                });
+        if version != VERSION {
+            return stranger("of contract version", version, VERSION);
+        }
+        let known = architectures
+            .iter()
+            .find(|architecture| architecture.fingerprint() == fingerprint);
+        match known {
+            Some(architecture) => session.architecture = architecture.clone(),
+            None => {
+                let expected = architectures[0].fingerprint();
+                return stranger("of architecture", fingerprint, expected);
             }
         }
+        session.cancel()?;
         Ok(session)
+    }
+
+    /// Fingerprint and contract version of the processor.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn identify(&mut self) -> Result<(u32, u32), DriverError> {
+        let payload = self.ask(Command::Identify, None, 0, &[])?;
+        let [a, b, c, d, e, f, g, h] = payload[..] else {
+            return Err(wrong_size(Command::Identify, payload.len(), 8));
+        };
+        Ok((
+            u32::from_le_bytes([a, b, c, d]),
+            u32::from_le_bytes([e, f, g, h]),
+        ))
+    }
+
+    /// The architecture of the processor.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
     }
 
     /// Sets after how many polls a run is given up.
@@ -74,300 +163,236 @@ impl<T: Transport> Session<T> {
         self.polls_max = polls;
     }
 
+    /// Sets after what time a run is given up.
+    pub fn limit_run_time(&mut self, time: Duration) {
+        self.run_time_max = time;
+    }
+
     /// The stream below.
     pub fn transport(&mut self) -> &mut T {
         &mut self.transport
     }
 
-    fn ask(
+    /// What has gone over the link so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Bits a second of the line in force, where the link is a serial line.
+    pub fn rate(&self) -> u32 {
+        RATES[self.rate]
+    }
+
+    /// Takes the line to the fastest rate at which both sides understand each other; later losses of it are made good.
+    /// Gives whether the link has rates at all.
+    ///
+    /// # Errors
+    /// No answer at any rate.
+    pub fn speed_up(&mut self) -> Result<bool, DriverError> {
+        for rate in (self.rate + 1..RATES.len()).rev() {
+            if !self.transport.has_rates() {
+                return Ok(false);
+            }
+            self.ask(Command::Rate, None, rate, &[])?;
+            if !self.transport.set_rate(RATES[rate])? {
+                continue;
+            }
+            self.rate = rate;
+            // Returns to the first rate by itself where this one does not work.
+            self.identify()?;
+            if self.rate == rate {
+                self.rate_wanted = rate;
+                return Ok(true);
+            }
+        }
+        Ok(self.transport.has_rates())
+    }
+
+    /// Takes the line back to its rate after it has been lost.
+    pub(super) fn regain_rate(&mut self) -> Result<(), DriverError> {
+        if self.rate < self.rate_wanted {
+            self.rate_wanted = 0;
+            self.speed_up()?;
+        }
+        Ok(())
+    }
+
+    fn next_sequence(&mut self) -> u8 {
+        loop {
+            self.sequence = self.sequence.wrapping_add(1);
+            if self.sequence != 0 && self.sequence != self.tag {
+                return self.sequence;
+            }
+        }
+    }
+
+    pub(super) fn ask(
         &mut self,
         command: Command,
         space: Option<Space>,
         address: usize,
         payload: &[u8],
     ) -> Result<Vec<u8>, DriverError> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let code = space.map_or(0, |space| space as u8);
-        let row = u32::try_from(address).unwrap_or(u32::MAX);
-        self.transport
-            .send(&request(command, self.sequence, code, row, payload))?;
-        let response = self.response(command)?;
-        if response.status == Status::Ok as u8 {
-            return Ok(response.payload);
-        }
-        let status = Status::from_code(response.status)
-            .map_or_else(|| response.status.to_string(), |s| format!("{s:?}"));
-        Err(DriverError::Refused {
-            command: name(command),
-            space: space.map_or("no memory", space_name),
+        let asked = Request {
+            command,
+            space,
             address,
-            status,
+            payload,
+        };
+        let code = space.map_or(0, |space| space as u8);
+        let response = self.exchange(&asked, code)?;
+        accepted(&asked, response)
+    }
+
+    /// Sends a request, again where need be, and gives what answers it.
+    fn exchange(&mut self, asked: &Request<'_>, space: u8) -> Result<Response, DriverError> {
+        if self.rate > 0 && self.heard.elapsed() > RATE_HELD {
+            self.first_rate()?;
+        }
+        let sequence = self.next_sequence();
+        let row = u32::try_from(asked.address).unwrap_or(u32::MAX);
+        let bytes = request(asked.command, sequence, space, row, asked.payload);
+        let mut garbage_bytes = 0;
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt >= ATTEMPTS_AT_RATE && self.rate > 0 {
+                self.first_rate()?;
+            } else if attempt > 0 {
+                self.send(&FLUSH)?;
+            }
+            self.traffic.repeated_requests += u64::from(attempt > 0);
+            self.send(&bytes)?;
+            if let Some(response) = self.response(&[sequence], asked.command, &mut garbage_bytes)? {
+                return Ok(response);
+            }
+        }
+        Err(DriverError::NoAnswer {
+            command: name(asked.command),
+            garbage_bytes,
         })
     }
 
-    fn response(&mut self, command: Command) -> Result<Response, DriverError> {
-        let mut silence = 0;
-        while silence < SILENCE_MAX {
+    /// The first rate, on both sides.
+    fn first_rate(&mut self) -> Result<(), DriverError> {
+        self.rate = 0;
+        self.transport.set_rate(RATES[0])?;
+        self.send(&FLUSH)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), DriverError> {
+        self.traffic.sent_bytes += bytes.len() as u64;
+        self.transport.send(bytes)
+    }
+
+    /// The next response to one of the sequences that is no CRC error; none after silence, or a CRC error of one of them.
+    fn response(
+        &mut self,
+        sequences: &[u8],
+        command: Command,
+        garbage_bytes: &mut usize,
+    ) -> Result<Option<Response>, DriverError> {
+        let (mut silence, mut quanta) = (0, 0);
+        let patience = self.transport.patience();
+        // Garbage that never ends must end the wait, too.
+        while silence < patience && quanta < 16 * patience {
             match parse_response(&self.received) {
                 Parsed::Response(response, bytes) => {
                     self.received.drain(..bytes);
-                    if (response.opcode, response.sequence) == (command as u8, self.sequence) {
-                        return Ok(response);
+                    self.heard = Instant::now();
+                    let ours =
+                        response.opcode == command as u8 && sequences.contains(&response.sequence);
+                    match ours {
+                        true if response.status == Status::BadCrc as u8 => return Ok(None),
+                        true => return Ok(Some(response)),
+                        false => continue,
                     }
-                    continue;
                 }
                 Parsed::Garbage(bytes) if bytes > 0 => {
+                    *garbage_bytes += bytes;
                     self.received.drain(..bytes);
                     continue;
                 }
                 Parsed::Garbage(_) | Parsed::Incomplete => {}
             }
             let bytes = self.transport.receive()?;
+            quanta += 1;
             silence = if bytes.is_empty() { silence + 1 } else { 0 };
+            self.traffic.received_bytes += bytes.len() as u64;
             self.received.extend(bytes);
         }
-        Err(DriverError::NoAnswer {
-            command: name(command),
-        })
+        // Half a response that will not be completed.
+        *garbage_bytes += self.received.len();
+        self.received.clear();
+        Ok(None)
     }
 
-    /// Writes whole rows from `address` on.
-    ///
-    /// # Errors
-    /// The link, or the processor's refusal.
-    pub fn write(&mut self, space: Space, address: usize, rows: &[u8]) -> Result<(), DriverError> {
-        let row = self.architecture.row_bytes(space);
-        let per_frame = PAYLOAD_MAX / row;
-        for (frame, bytes) in rows.chunks(per_frame * row).enumerate() {
-            self.ask(
-                Command::Write,
-                Some(space),
-                address + frame * per_frame,
-                bytes,
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Reads `count` rows from `address` on.
-    ///
-    /// # Errors
-    /// The link, or the processor's refusal.
-    pub fn read(
+    /// Sends several requests of one kind, a few ahead of their answers; `take` sees each answer's payload with
+    /// the request's index. What gets lost is sent again on its own.
+    fn ask_ahead(
         &mut self,
-        space: Space,
-        address: usize,
-        count: usize,
-    ) -> Result<Vec<u8>, DriverError> {
-        let row = self.architecture.row_bytes(space);
-        let per_frame = PAYLOAD_MAX / row;
-        let mut bytes = Vec::with_capacity(count * row);
-        let mut done = 0;
-        while done < count {
-            let rows = per_frame.min(count - done);
-            let asked = u16::try_from(rows).unwrap_or(u16::MAX).to_le_bytes();
-            let payload = self.ask(Command::Read, Some(space), address + done, &asked)?;
-            if payload.len() != rows * row {
-                return Err(DriverError::Answer {
-                    command: "Read",
-                    found: payload.len(),
-                    expected: rows * row,
-                });
-            }
-            bytes.extend(payload);
-            done += rows;
-        }
-        Ok(bytes)
-    }
-
-    /// Runs `count` descriptors from `first` on, to their end.
-    ///
-    /// # Errors
-    /// The link, a refusal, a run that stops early or does not end.
-    pub fn run(&mut self, first: usize, count: usize) -> Result<(), DriverError> {
-        if count == 0 {
-            return Ok(());
-        }
-        let mut payload = self.architecture.fingerprint().to_le_bytes().to_vec();
-        payload.extend(u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes());
-        self.ask(Command::Run, None, first, &payload)?;
-        for _ in 0..self.polls_max {
-            let status = self.ask(Command::Status, None, 0, &[])?;
-            let [state, _, low, high] = status[..] else {
-                return Err(DriverError::Answer {
-                    command: "Status",
-                    found: status.len(),
-                    expected: 4,
-                });
-            };
-            let finished = usize::from(u16::from_le_bytes([low, high]));
-            let stopped = |reason| {
-                Err(DriverError::Run {
-                    finished,
-                    expected: count,
-                    reason,
-                })
-            };
-            match state {
-                0 if finished == count => return Ok(()),
-                0 => return stopped("it met an end or was stopped"),
-                1 => {}
-                _ => return stopped("it met a descriptor that is no operation"),
-            }
-        }
-        Err(DriverError::Run {
-            finished: 0,
-            expected: count,
-            reason: "it did not end in time",
-        })
-    }
-
-    /// Counters of `count` descriptors of the phase that ran last.
-    ///
-    /// # Errors
-    /// As [`Session::read`].
-    pub fn counters(
-        &mut self,
-        first: usize,
-        count: usize,
-    ) -> Result<Vec<[u32; COUNTERS]>, DriverError> {
-        let bytes = self.read(Space::Counter, first * COUNTERS, count * COUNTERS)?;
-        let words: Vec<u32> = bytes
-            .chunks_exact(4)
-            .map(|b| b.try_into().map_or(0, u32::from_le_bytes))
-            .collect();
-        Ok(words
-            .chunks_exact(COUNTERS)
-            .filter_map(|four| four.try_into().ok())
-            .collect())
-    }
-
-    /// Writes everything a phase needs.
-    ///
-    /// # Errors
-    /// As [`Session::write`].
-    pub fn load(&mut self, phase: &Phase) -> Result<(), DriverError> {
-        phase
-            .writes
-            .iter()
-            .try_for_each(|write| self.write(write.space, write.address, &write.rows))
-    }
-
-    /// Writes an input, `[h, w, c]` bytes.
-    ///
-    /// # Errors
-    /// Another size than the image's; as [`Session::write`].
-    pub fn write_input(&mut self, image: &Image, input: &[u8]) -> Result<(), DriverError> {
-        let place = image.input;
-        let expected = place.height * place.width * place.channels;
-        if input.len() != expected {
-            return Err(DriverError::Input {
-                found: input.len(),
-                expected,
-            });
-        }
-        let rows = place.pack(&self.architecture, input);
-        self.write(Space::Activation, place.base, &rows)
-    }
-
-    /// Reads a tensor, `[h, w, c]` bytes.
-    ///
-    /// # Errors
-    /// As [`Session::read`].
-    pub fn read_tensor(&mut self, place: &Placement) -> Result<Vec<u8>, DriverError> {
-        let rows = self.read(
-            Space::Activation,
-            place.base,
-            place.words(self.architecture.columns),
-        )?;
-        Ok(place.unpack(&self.architecture, &rows))
-    }
-
-    /// Runs an image on one input, layer by layer, reading back every layer; `visit` sees each as it ends and
-    /// says whether to go on.
-    ///
-    /// # Errors
-    /// An image for another architecture; everything that can go wrong on the way.
-    pub fn run_layers(
-        &mut self,
-        image: &Image,
-        input: &[u8],
-        mut visit: impl FnMut(LayerRun) -> bool,
+        ahead: usize,
+        requests: &[Request<'_>],
+        mut take: impl FnMut(usize, Vec<u8>),
     ) -> Result<(), DriverError> {
-        image.check(&self.architecture)?;
-        self.write_input(image, input)?;
-        let mut at = Position {
-            phase: 0,
-            descriptor: 0,
-            loaded: false,
-        };
-        let kept = |index: usize| {
-            image
-                .layers
-                .iter()
-                .any(|layer| layer.restores.iter().any(|restore| restore.layer == index))
-        };
-        let mut outputs: Vec<Vec<u8>> = Vec::with_capacity(image.layers.len());
-        for (index, layer) in image.layers.iter().enumerate() {
-            for restore in &layer.restores {
-                let rows = restore
-                    .place
-                    .pack(&self.architecture, &outputs[restore.layer]);
-                self.write(Space::Activation, restore.place.base, &rows)?;
+        for (window, asked) in requests.chunks(ahead).enumerate() {
+            if self.rate > 0 && self.heard.elapsed() > RATE_HELD {
+                self.first_rate()?;
             }
-            let counters = self.run_layer(image, layer, &mut at)?;
-            let output = self.read_tensor(&layer.output)?;
-            outputs.push(if kept(index) {
-                output.clone()
-            } else {
-                Vec::new()
-            });
-            if !visit(LayerRun {
-                layer: index,
-                output,
-                counters,
-            }) {
-                break;
+            let mut waiting = Vec::with_capacity(asked.len());
+            for request_ in asked {
+                let sequence = self.next_sequence();
+                let row = u32::try_from(request_.address).unwrap_or(u32::MAX);
+                let code = request_.space.map_or(0, |space| space as u8);
+                let bytes = request(request_.command, sequence, code, row, request_.payload);
+                self.send(&bytes)?;
+                waiting.push(sequence);
+            }
+            let mut answered = vec![false; asked.len()];
+            for _ in 0..asked.len() {
+                let response = self.response(&waiting, asked[0].command, &mut 0)?;
+                let Some(response) = response else { break };
+                let Some(at) = waiting.iter().position(|s| *s == response.sequence) else {
+                    break;
+                };
+                if !std::mem::replace(&mut answered[at], true) {
+                    take(window * ahead + at, accepted(&asked[at], response)?);
+                }
+            }
+            for (at, request_) in asked.iter().enumerate().filter(|(at, _)| !answered[*at]) {
+                self.traffic.repeated_requests += 1;
+                let payload = self.ask(
+                    request_.command,
+                    request_.space,
+                    request_.address,
+                    request_.payload,
+                )?;
+                take(window * ahead + at, payload);
             }
         }
         Ok(())
-    }
-
-    fn run_layer(
-        &mut self,
-        image: &Image,
-        layer: &Layer,
-        at: &mut Position,
-    ) -> Result<Vec<[u32; COUNTERS]>, DriverError> {
-        let mut left = layer.descriptors;
-        let mut counters = Vec::with_capacity(left);
-        while let Some(phase) = image.phases.get(at.phase).filter(|_| left > 0) {
-            if !at.loaded {
-                self.load(phase)?;
-                at.loaded = true;
-            }
-            let count = left.min(phase.descriptors - at.descriptor);
-            self.run(at.descriptor, count)?;
-            counters.extend(self.counters(at.descriptor, count)?);
-            left -= count;
-            at.descriptor += count;
-            if at.descriptor == phase.descriptors {
-                *at = Position {
-                    phase: at.phase + 1,
-                    descriptor: 0,
-                    loaded: false,
-                };
-            }
-        }
-        Ok(counters)
     }
 }
 
-/// Where in an image's phases a run is.
-struct Position {
-    phase: usize,
-    descriptor: usize,
-    loaded: bool,
+fn wrong_size(command: Command, found: usize, expected: usize) -> DriverError {
+    DriverError::Answer {
+        command: name(command),
+        found,
+        expected,
+    }
+}
+
+/// A response's payload, unless it is a refusal.
+fn accepted(asked: &Request<'_>, response: Response) -> Result<Vec<u8>, DriverError> {
+    if response.status == Status::Ok as u8 {
+        return Ok(response.payload);
+    }
+    let status = Status::from_code(response.status)
+        .map_or_else(|| response.status.to_string(), |s| format!("{s:?}"));
+    Err(DriverError::Refused {
+        command: name(asked.command),
+        space: asked.space.map_or("no memory", space_name),
+        address: asked.address,
+        status,
+    })
 }
 
 fn name(command: Command) -> &'static str {
@@ -378,6 +403,7 @@ fn name(command: Command) -> &'static str {
         Command::Run => "Run",
         Command::Status => "Status",
         Command::Stop => "Stop",
+        Command::Rate => "Rate",
     }
 }
 

@@ -109,4 +109,9 @@ impl Transport for Simulated {
         }
         Ok(std::mem::take(&mut self.received))
     }
+
+    /// A response begins well within one reception.
+    fn patience(&self) -> usize {
+        4
+    }
 }

@@ -4,6 +4,11 @@
 //! everything between magic and CRC). Response: magic, opcode, sequence, status, length (u16), payload, CRC-32.
 //! Little endian. The device acts on a request only after its CRC has matched; it answers every
 //! request whose CRC matched, and nothing else except a [`Status::BadCrc`] response.
+//!
+//! Every request but Run may be sent again: it does the same again. A Run names the *tag* that the device must hold, and is refused
+//! as [`Status::Stale`] where it holds another; a Run or a Stop that is taken makes its sequence the tag, reset makes it
+//! 0. So a run is started at most once however often its request arrives, and a device that has lost its memories since
+//! the host last spoke to it takes no run.
 
 /// First byte of a request.
 pub const REQUEST_MAGIC: u8 = 0xB7;
@@ -18,6 +23,14 @@ pub const CRC: usize = 4;
 /// Largest payload, in bytes.
 pub const PAYLOAD_MAX: usize = 256;
 
+/// Bits a second of a serial line. Its rate is the first of them after reset, after a break (ten bits low), and when no
+/// request with a matching CRC has come for [`RATE_HOLD_BITS`].
+pub const RATES: [u32; 4] = [115_200, 1_000_000, 2_000_000, 3_000_000];
+/// Binary logarithm of the cycles that a rate other than the first is held without a valid request.
+pub const RATE_HOLD_BITS: usize = 27;
+/// Bytes that the device takes in while it answers; more than a request without payload has.
+pub const BACKLOG: usize = 32;
+
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -28,13 +41,16 @@ pub enum Command {
     Write = 1,
     /// Payload: count of rows (u16); response: the rows from `address` on. Activations and counters can be read.
     Read = 2,
-    /// `address`: first descriptor; payload: fingerprint (u32), count of descriptors (u16). Answered at once.
+    /// `address`: first descriptor; space: the tag expected; payload: fingerprint (u32), count of descriptors (u16).
+    /// Answered at once.
     Run = 3,
-    /// Response payload: state (u8: 0 idle, 1 running, 2 stopped by a bad descriptor), 0 (u8), descriptors finished in
+    /// Response payload: state (u8: 0 idle, 1 running, 2 stopped by a bad descriptor), tag (u8), descriptors finished in
     /// the run (u16).
     Status = 4,
-    /// Stops a run at the end of the descriptor in progress.
+    /// Stops a run at the end of the descriptor in progress; sets the tag in any case.
     Stop = 5,
+    /// `address`: index into [`RATES`]. Answered at the rate in force; the new one holds from the end of the response on.
+    Rate = 6,
 }
 
 /// How a request went.
@@ -53,10 +69,12 @@ pub enum Status {
     BadAddress = 4,
     /// Payload (or what was asked for) empty, too long or not whole rows.
     BadLength = 5,
-    /// A run is in progress; only Identify, Status and Stop are taken.
+    /// A run is in progress; only Identify, Status, Stop and Rate are taken.
     Busy = 6,
     /// The fingerprint of a Run is not this architecture's.
     BadFingerprint = 7,
+    /// The device does not hold the tag that a Run expects: it was reset, or has taken another Run or Stop.
+    Stale = 8,
 }
 
 impl Status {
@@ -72,6 +90,7 @@ impl Status {
             Self::BadLength,
             Self::Busy,
             Self::BadFingerprint,
+            Self::Stale,
         ]
         .into_iter()
         .find(|&status| status as u8 == code)

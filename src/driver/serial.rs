@@ -1,0 +1,171 @@
+//! A serial port, or a pseudo-terminal that stands for one.
+
+use super::{DriverError, Transport};
+use serialport::{ClearBuffer, DataBits, FlowControl, Parity, SerialPort, StopBits, TTYPort};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    path::Path,
+    time::Duration,
+};
+
+/// Longest wait of one reception.
+const QUANTUM: Duration = Duration::from_millis(10);
+/// Longest wait for room to send.
+const SEND_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// An open port, held for this process alone.
+pub struct Serial {
+    name: String,
+    port: TTYPort,
+    /// Keeps other bitweft processes out, also where the system's own lock does not bind (superuser).
+    _lock: File,
+}
+
+impl Serial {
+    /// Opens a port by its path.
+    ///
+    /// # Errors
+    /// No such port, no permission, in use, or no serial port at all.
+    pub fn open(path: &Path) -> Result<Self, DriverError> {
+        let name = path.display().to_string();
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags_nonblocking()
+            .open(path)
+            .map_err(|error| refused(&name, error.kind(), &error.to_string()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(refused(&name, io::ErrorKind::ResourceBusy, "locked"));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(refused(&name, error.kind(), &error.to_string()));
+            }
+        }
+        let opened = serialport::new(name.as_str(), super::FIRST_RATE)
+            .data_bits(DataBits::Eight)
+            .parity(Parity::None)
+            .stop_bits(StopBits::One)
+            .flow_control(FlowControl::None)
+            .timeout(QUANTUM)
+            .open_native();
+        let mut port = opened.map_err(|error| {
+            let kind = match error.kind() {
+                serialport::ErrorKind::Io(kind) => kind,
+                // What another process has claimed is reported so.
+                serialport::ErrorKind::NoDevice => io::ErrorKind::ResourceBusy,
+                _ => io::ErrorKind::Other,
+            };
+            refused(&name, kind, &error.to_string())
+        })?;
+        if name.starts_with("/dev/pts/") {
+            // There the system's own lock would outlive this process.
+            let _ = port.set_exclusive(false);
+        }
+        port.clear(ClearBuffer::All)
+            .map_err(|error| DriverError::Link(format!("{name}: {error}")))?;
+        Ok(Self {
+            name,
+            port,
+            _lock: lock,
+        })
+    }
+
+    fn broken(&self, error: &io::Error) -> DriverError {
+        DriverError::Link(format!(
+            "{}: {error}; was the board unplugged, or its virtual board stopped?",
+            self.name
+        ))
+    }
+}
+
+/// Opening must not wait for a modem.
+trait Nonblocking {
+    fn custom_flags_nonblocking(&mut self) -> &mut Self;
+}
+
+impl Nonblocking for OpenOptions {
+    fn custom_flags_nonblocking(&mut self) -> &mut Self {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        self.custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+    }
+}
+
+fn refused(name: &str, kind: io::ErrorKind, reason: &str) -> DriverError {
+    let help = match kind {
+        io::ErrorKind::PermissionDenied => {
+            "your user may not use it: add it to the group that owns the port (`sudo usermod -aG dialout $USER`, then log in \
+             again), or add a udev rule such as `SUBSYSTEM==\"tty\", ATTRS{idVendor}==\"0403\", MODE=\"0666\"`"
+        }
+        io::ErrorKind::ResourceBusy => "another program uses it: end that program first",
+        io::ErrorKind::NotFound => "there is no such port: is the board plugged in?",
+        _ => "it cannot be used as a serial port",
+    };
+    DriverError::Port {
+        name: name.to_owned(),
+        reason: reason.to_owned(),
+        help,
+    }
+}
+
+impl Transport for Serial {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), DriverError> {
+        let begin = std::time::Instant::now();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.port.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::TimedOut
+                            | io::ErrorKind::Interrupted
+                            | io::ErrorKind::WouldBlock
+                    ) =>
+                {
+                    if begin.elapsed() > SEND_TIME_MAX {
+                        return Err(DriverError::Link(format!(
+                            "{}: takes no bytes for {} s",
+                            self.name,
+                            SEND_TIME_MAX.as_secs()
+                        )));
+                    }
+                }
+                Err(error) => return Err(self.broken(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>, DriverError> {
+        let mut buffer = [0; 4096];
+        match self.port.read(&mut buffer) {
+            Ok(0) => Err(self.broken(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(count) => Ok(buffer[..count].to_vec()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::TimedOut
+                        | io::ErrorKind::Interrupted
+                        | io::ErrorKind::WouldBlock
+                ) =>
+            {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    fn has_rates(&self) -> bool {
+        true
+    }
+
+    fn set_rate(&mut self, bits_per_second: u32) -> Result<bool, DriverError> {
+        // What has been sent leaves at the rate it was sent for.
+        let _ = self.port.flush();
+        Ok(self.port.set_baud_rate(bits_per_second).is_ok())
+    }
+}
