@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand. Nothing else of bitweft prints.
 
 mod bench;
+mod board;
+mod boards;
 mod chart;
 mod compile;
 mod console;
@@ -19,6 +21,7 @@ mod method;
 mod options;
 mod quantize;
 mod report;
+mod run;
 mod statistics;
 mod verify;
 mod waveform;
@@ -67,6 +70,9 @@ enum Command {
     Compile(compile::Compile),
     Generate(generate::Generate),
     Verify(verify::Verify),
+    Run(run::Run),
+    Board(board::BoardCommand),
+    Boards(boards::Boards),
     Bench(bench::Bench),
     Experiment(experiment::Experiment),
     Report(report::Report),
@@ -85,6 +91,9 @@ impl Command {
             Self::Compile(command) => command.run(console),
             Self::Generate(command) => command.run(console),
             Self::Verify(command) => command.run(console),
+            Self::Run(command) => command.run(console),
+            Self::Board(command) => command.run(console),
+            Self::Boards(command) => command.run(console),
             Self::Bench(command) => command.run(console),
             Self::Experiment(command) => command.run(console),
             Self::Report(command) => command.run(console),

@@ -17,7 +17,7 @@ use super::console::Console;
 use super::exit::UsageError;
 
 /// Architectures that come with bitweft.
-const SHIPPED: [(&str, &str); 4] = [
+pub(crate) const SHIPPED: [(&str, &str); 4] = [
     ("tiny", include_str!("../../constraints/tiny.toml")),
     (
         "icebreaker",
@@ -49,12 +49,20 @@ pub(crate) struct Board {
     pub(crate) architecture: Architecture,
     /// The clock that the processor must reach on the board, where the file states one.
     pub(crate) clock_hertz: Option<f64>,
+    /// The clock that the board's top gives it.
+    pub(crate) processor_hertz: Option<f64>,
 }
 
 /// The part of a board file that says how fast the processor runs.
 #[derive(Deserialize)]
 struct ClockFile {
     budget: Option<Clock>,
+    board: Option<ProcessorClock>,
+}
+
+#[derive(Deserialize)]
+struct ProcessorClock {
+    processor_mhz: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -72,35 +80,34 @@ impl ArchitectureArguments {
 
     /// Reads the architecture.
     pub(crate) fn load(&self) -> Result<Board> {
-        let shipped = SHIPPED.iter().find(|(name, _)| *name == self.arch);
-        let text = match shipped {
-            Some((_, text)) => (*text).to_owned(),
-            None if Path::new(&self.arch)
-                .extension()
-                .is_some_and(|e| e == "toml") =>
-            {
-                std::fs::read_to_string(&self.arch).with_context(|| self.arch.clone())?
-            }
-            None => {
-                let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
-                let message = format!(
-                    "unknown architecture `{}`: give one of {}, or a .toml file",
-                    self.arch,
-                    names.join(", ")
-                );
-                return Err(UsageError(message).into());
-            }
-        };
+        let text = read_named(&self.arch)?;
         let architecture = Architecture::from_toml(&text).with_context(|| self.arch.clone())?;
-        let clock = toml::from_str::<ClockFile>(&text)
-            .with_context(|| format!("{}: table `budget`", self.arch))?
-            .budget;
+        let clocks = toml::from_str::<ClockFile>(&text)
+            .with_context(|| format!("{}: tables `budget`, `board`", self.arch))?;
+        let hertz = |mhz: f64| mhz * 1e6;
         Ok(Board {
             name: self.arch.clone(),
             architecture,
-            clock_hertz: clock.and_then(|clock| clock.mhz).map(|mhz| mhz * 1e6),
+            clock_hertz: clocks.budget.and_then(|budget| budget.mhz).map(hertz),
+            processor_hertz: clocks.board.and_then(|b| b.processor_mhz).map(hertz),
         })
     }
+}
+
+/// The text of a file of `constraints/`, by name or path.
+pub(crate) fn read_named(name: &str) -> Result<String> {
+    if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+        return Ok((*text).to_owned());
+    }
+    if Path::new(name).extension().is_some_and(|e| e == "toml") {
+        return std::fs::read_to_string(name).with_context(|| name.to_owned());
+    }
+    let names: Vec<&str> = SHIPPED.iter().map(|(shipped, _)| *shipped).collect();
+    let message = format!(
+        "unknown architecture `{name}`: give one of {}, or a .toml file",
+        names.join(", ")
+    );
+    Err(UsageError(message).into())
 }
 
 /// How images become a network's input.

@@ -3,7 +3,6 @@
 use super::{DriverError, Transport};
 use serialport::{ClearBuffer, DataBits, FlowControl, Parity, SerialPort, StopBits, TTYPort};
 use std::{
-    fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Write},
     path::Path,
     time::Duration,
@@ -14,12 +13,10 @@ const QUANTUM: Duration = Duration::from_millis(10);
 /// Longest wait for room to send.
 const SEND_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// An open port, held for this process alone.
+/// An open port, held for this process alone (the crate `serialport` locks it).
 pub struct Serial {
     name: String,
     port: TTYPort,
-    /// Keeps other bitweft processes out, also where the system's own lock does not bind (superuser).
-    _lock: File,
 }
 
 impl Serial {
@@ -29,21 +26,6 @@ impl Serial {
     /// No such port, no permission, in use, or no serial port at all.
     pub fn open(path: &Path) -> Result<Self, DriverError> {
         let name = path.display().to_string();
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags_nonblocking()
-            .open(path)
-            .map_err(|error| refused(&name, error.kind(), &error.to_string()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(refused(&name, io::ErrorKind::ResourceBusy, "locked"));
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(refused(&name, error.kind(), &error.to_string()));
-            }
-        }
         let opened = serialport::new(name.as_str(), super::FIRST_RATE)
             .data_bits(DataBits::Eight)
             .parity(Parity::None)
@@ -51,7 +33,7 @@ impl Serial {
             .flow_control(FlowControl::None)
             .timeout(QUANTUM)
             .open_native();
-        let mut port = opened.map_err(|error| {
+        let port = opened.map_err(|error| {
             let kind = match error.kind() {
                 serialport::ErrorKind::Io(kind) => kind,
                 // What another process has claimed is reported so.
@@ -60,17 +42,9 @@ impl Serial {
             };
             refused(&name, kind, &error.to_string())
         })?;
-        if name.starts_with("/dev/pts/") {
-            // There the system's own lock would outlive this process.
-            let _ = port.set_exclusive(false);
-        }
         port.clear(ClearBuffer::All)
             .map_err(|error| DriverError::Link(format!("{name}: {error}")))?;
-        Ok(Self {
-            name,
-            port,
-            _lock: lock,
-        })
+        Ok(Self { name, port })
     }
 
     fn broken(&self, error: &io::Error) -> DriverError {
@@ -78,19 +52,6 @@ impl Serial {
             "{}: {error}; was the board unplugged, or its virtual board stopped?",
             self.name
         ))
-    }
-}
-
-/// Opening must not wait for a modem.
-trait Nonblocking {
-    fn custom_flags_nonblocking(&mut self) -> &mut Self;
-}
-
-impl Nonblocking for OpenOptions {
-    fn custom_flags_nonblocking(&mut self) -> &mut Self {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-        self.custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
     }
 }
 
@@ -167,5 +128,24 @@ impl Transport for Serial {
         // What has been sent leaves at the rate it was sent for.
         let _ = self.port.flush();
         Ok(self.port.set_baud_rate(bits_per_second).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_refuses_a_port_says_what_to_do() {
+        for (kind, help) in [
+            (io::ErrorKind::PermissionDenied, "udev rule"),
+            (io::ErrorKind::PermissionDenied, "dialout"),
+            (io::ErrorKind::ResourceBusy, "end that program"),
+            (io::ErrorKind::NotFound, "plugged in"),
+        ] {
+            let text = refused("/dev/ttyUSB0", kind, "reason").to_string();
+            assert!(text.starts_with("/dev/ttyUSB0: reason; "), "{text}");
+            assert!(text.contains(help), "{text}");
+        }
     }
 }

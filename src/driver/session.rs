@@ -210,6 +210,7 @@ impl<T: Transport> Session<T> {
 
     /// Takes the line back to its rate after it has been lost.
     pub(super) fn regain_rate(&mut self) -> Result<(), DriverError> {
+        self.stay_in_step()?;
         if self.rate < self.rate_wanted {
             self.rate_wanted = 0;
             self.speed_up()?;
@@ -246,9 +247,7 @@ impl<T: Transport> Session<T> {
 
     /// Sends a request, again where need be, and gives what answers it.
     fn exchange(&mut self, asked: &Request<'_>, space: u8) -> Result<Response, DriverError> {
-        if self.rate > 0 && self.heard.elapsed() > RATE_HELD {
-            self.first_rate()?;
-        }
+        self.stay_in_step()?;
         let sequence = self.next_sequence();
         let row = u32::try_from(asked.address).unwrap_or(u32::MAX);
         let bytes = request(asked.command, sequence, space, row, asked.payload);
@@ -269,6 +268,14 @@ impl<T: Transport> Session<T> {
             command: name(asked.command),
             garbage_bytes,
         })
+    }
+
+    /// After a silence the device may have left its rate: so does this side.
+    fn stay_in_step(&mut self) -> Result<(), DriverError> {
+        if self.rate > 0 && self.heard.elapsed() > RATE_HELD {
+            self.first_rate()?;
+        }
+        Ok(())
     }
 
     /// The first rate, on both sides.
@@ -334,9 +341,7 @@ impl<T: Transport> Session<T> {
         mut take: impl FnMut(usize, Vec<u8>),
     ) -> Result<(), DriverError> {
         for (window, asked) in requests.chunks(ahead).enumerate() {
-            if self.rate > 0 && self.heard.elapsed() > RATE_HELD {
-                self.first_rate()?;
-            }
+            self.stay_in_step()?;
             let mut waiting = Vec::with_capacity(asked.len());
             for request_ in asked {
                 let sequence = self.next_sequence();

@@ -1,3 +1,4 @@
-//! The external tools around the design: finding them and running them.
+//! The external tools around the design, and the boards it goes to.
 
+pub mod board;
 pub mod doctor;

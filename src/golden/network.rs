@@ -108,6 +108,20 @@ impl Executor {
             .map(|mut activations| activations.swap_remove(self.output))
     }
 
+    /// The output activation, given one that all steps after it (and nothing else) lead to the output from.
+    ///
+    /// `activation` has the shape of `tensor`.
+    #[must_use]
+    pub fn run_after(&self, tensor: TensorId, activation: Array3<u8>) -> Array3<u8> {
+        let after = self.steps.iter().position(|step| step.output == tensor);
+        let mut activations = vec![Array3::zeros((0, 0, 0)); self.tensors];
+        activations[tensor] = activation;
+        for step in &self.steps[after.map_or(0, |at| at + 1)..] {
+            activations[step.output] = step.run(&activations);
+        }
+        activations.swap_remove(self.output)
+    }
+
     /// The outputs of many images, `[image, element]`, elements in `[h, w, c]` order; `inputs` is
     /// `[image, height, width, channels]`. Runs on all of rayon's threads.
     ///

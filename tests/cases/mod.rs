@@ -3,6 +3,9 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod faults;
+pub(crate) mod soak;
+
 use bitweft::model::{
     float::{ConvolutionKind, InputTransform, Padding, Shape, TensorId, Window},
     integer::{

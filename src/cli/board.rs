@@ -1,0 +1,114 @@
+//! `bitweft board`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result};
+use bitweft::driver::{BitLevel, ByteLevel, Device, Endpoint, serve};
+use bitweft::flow::board::BoardFile;
+use bitweft_hdl::{BOARD_CLOCK, BOARD_TOP, board::Led};
+use bitweft_sim::{Build, Profile};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::console::{Console, grouped};
+use super::cosimulation::library;
+use super::exit::Exit;
+use super::options::{ArchitectureArguments, read_named};
+
+/// Power-up state of the simulated board, where the profile makes it random.
+const SEED: u64 = 1;
+
+/// The virtual board.
+#[derive(Args)]
+pub(crate) struct BoardCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(Serve),
+}
+
+/// Simulate a board behind a pseudo-terminal or a TCP port, for `bitweft run` and any other client, until SIGINT or
+/// SIGTERM.
+#[derive(Args)]
+struct Serve {
+    /// Board by name, or a TOML file; with --fast-link an [architecture] table is enough.
+    #[arg(long, value_name = "NAME|FILE")]
+    board: String,
+    /// Serve a new pseudo-terminal; its path is printed.
+    #[arg(long, required_unless_present = "tcp", conflicts_with = "tcp")]
+    pty: bool,
+    /// Serve a TCP port; port 0 takes any, the address is printed.
+    #[arg(long, value_name = "HOST:PORT")]
+    tcp: Option<String>,
+    /// Leave the serial line out: bytes go straight to the host port. Without it every bit of the line is simulated.
+    #[arg(long)]
+    fast_link: bool,
+}
+
+#[derive(Serialize)]
+struct Serving {
+    board: String,
+    fingerprint: String,
+    /// What clients open.
+    port: String,
+    link: &'static str,
+    /// Clock of the processor, where the serial line is simulated.
+    clock_hz: Option<u32>,
+}
+
+impl BoardCommand {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
+        let Command::Serve(serve) = &self.command;
+        serve.run(console)
+    }
+}
+
+impl Serve {
+    fn run(&self, console: &Console) -> Result<Exit> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
+        }
+        let board = ArchitectureArguments::named(&self.board).load()?;
+        let architecture = &board.architecture;
+        let (mut device, clock_hz): (Box<dyn Device>, _) = if self.fast_link {
+            let library = library(architecture, Profile::Fast, console)?;
+            (Box::new(ByteLevel::new(&library, SEED)?), None)
+        } else {
+            let file = BoardFile::from_toml(&read_named(&self.board)?);
+            let mut hardware = file.with_context(|| self.board.clone())?.hardware();
+            // A virtual board has lights of its own.
+            hardware.leds = Led::ALL.to_vec();
+            hardware.leds_active_low = false;
+            let text = bitweft_hdl::board::verilog(architecture, &hardware)
+                .with_context(|| self.board.clone())?;
+            let spinner = console.spinner("building the simulation");
+            let library = Build::from_text(BOARD_TOP, text, Profile::Fast)
+                .clock(BOARD_CLOCK)
+                .build()?;
+            spinner.finish_and_clear();
+            let clock = hardware.clock_hertz;
+            (Box::new(BitLevel::new(&library, clock, SEED)?), Some(clock))
+        };
+        let mut endpoint = match &self.tcp {
+            Some(address) => Endpoint::tcp(address)?,
+            None => Endpoint::pty()?,
+        };
+        let serving = Serving {
+            board: board.name.clone(),
+            fingerprint: format!("{:08x}", architecture.fingerprint()),
+            port: endpoint.address(),
+            link: if self.fast_link { "bytes" } else { "bits" },
+            clock_hz,
+        };
+        console.result(&serving, || serving.port.clone())?;
+        serve(device.as_mut(), &mut endpoint, &stop)?;
+        console.detail(format!("{} cycles simulated", grouped(device.cycles())));
+        Ok(Exit::Success)
+    }
+}

@@ -1,0 +1,106 @@
+//! `bitweft boards`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bitweft::flow::board::BoardFile;
+use bitweft_isa::architecture::Architecture;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::console::{Console, table};
+use super::exit::Exit;
+use super::options::{SHIPPED, read_named};
+
+/// Boards: the ones that come with bitweft, and your own.
+#[derive(Args)]
+pub(crate) struct Boards {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a board's file (architecture, clocks, lights) and its pin file; without FILE all that come with bitweft.
+    ///
+    /// Exits with 1 if something is wrong.
+    Check {
+        /// A TOML file with the tables [architecture] and [board].
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Serialize)]
+struct Checked {
+    file: String,
+    #[serde(flatten)]
+    board: BoardFile,
+    fingerprint: String,
+    mac_bits_per_cycle: usize,
+    findings: Vec<String>,
+}
+
+impl Boards {
+    pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
+        let Command::Check { file } = &self.command;
+        let checked = match file {
+            Some(path) => vec![check(&path.display().to_string())?],
+            None => SHIPPED
+                .iter()
+                .filter(|(_, text)| text.contains("\n[board]"))
+                .map(|(name, _)| check(name))
+                .collect::<Result<_>>()?,
+        };
+        console.result(&checked, || text(&checked))?;
+        let clean = checked.iter().all(|board| board.findings.is_empty());
+        Ok(if clean { Exit::Success } else { Exit::Failure })
+    }
+}
+
+fn check(name: &str) -> Result<Checked> {
+    let text = read_named(name)?;
+    let architecture = Architecture::from_toml(&text).with_context(|| name.to_owned())?;
+    let board = BoardFile::from_toml(&text).with_context(|| name.to_owned())?;
+    let beside = Path::new(name).with_file_name(&board.pins);
+    let findings = match (beside.is_file(), board.shipped_pins()) {
+        (false, Some(shipped)) => board.check(shipped),
+        _ => match std::fs::read_to_string(&beside) {
+            Ok(pins) => board.check(&pins),
+            Err(error) => vec![format!("{}: {error}", beside.display())],
+        },
+    };
+    Ok(Checked {
+        file: name.to_owned(),
+        fingerprint: format!("{:08x}", architecture.fingerprint()),
+        mac_bits_per_cycle: architecture.mac_bits(),
+        board,
+        findings,
+    })
+}
+
+fn text(checked: &[Checked]) -> String {
+    let rows = checked.iter().map(|one| {
+        vec![
+            one.file.clone(),
+            one.board.name.clone(),
+            one.board.programmer.clone(),
+            format!("{}", one.board.clock_mhz),
+            format!("{}", one.board.processor_mhz),
+            one.mac_bits_per_cycle.to_string(),
+        ]
+    });
+    let header = [
+        "board",
+        "name",
+        "programmer",
+        "clock MHz",
+        "processor MHz",
+        "MAC-bits a cycle",
+    ];
+    let mut lines = vec![table(&header, 3, rows.collect())];
+    for one in checked {
+        lines.extend(one.findings.iter().map(|f| format!("{}: {f}", one.file)));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,130 @@
+//! The driver on links that go wrong, to a processor in Verilator. `scripts/soak` does the same for longer.
+
+#[path = "../cases/mod.rs"]
+mod cases;
+
+use bitweft::driver::{ByteLevel, Device, DriverError, Runner, Session, Simulated, Transport};
+use bitweft_isa::architecture::Architecture;
+use bitweft_sim::{Build, Library, Profile};
+use cases::{
+    faults::Rates,
+    soak::{Soak, Tally},
+};
+
+fn tiny() -> Architecture {
+    Architecture::from_toml(include_str!("../../constraints/tiny.toml")).expect("valid")
+}
+
+fn library() -> Library {
+    let verilog = bitweft_hdl::verilog(&tiny()).expect("emits");
+    Build::from_text(bitweft_hdl::TOP, verilog, Profile::Fast)
+        .build()
+        .expect("builds")
+}
+
+#[test]
+fn no_answer_is_wrong_and_no_session_hangs() {
+    let soak = Soak::new(&tiny());
+    let mut tally = Tally::default();
+    for (seed, bytes_per_fault, sends_per_reset, sends_per_break) in
+        [(101, 150, 5000, 5000), (102, 300, 60, 200)]
+    {
+        let rates = Rates {
+            bytes_per_fault,
+            sends_per_reset,
+            sends_per_break,
+        };
+        soak.run(seed, 12, rates, &mut tally);
+    }
+    assert_eq!(tally.wrong, 0, "{tally:?}");
+    assert!(tally.faults > 200 && tally.answers > 30, "{tally:?}");
+    assert!(tally.restarts > 0 && tally.repeated > 50, "{tally:?}");
+}
+
+#[test]
+fn without_faults_nothing_is_sent_again() {
+    let never = i64::MAX - 1;
+    let rates = Rates {
+        bytes_per_fault: never,
+        sends_per_reset: never,
+        sends_per_break: never,
+    };
+    let mut tally = Tally::default();
+    Soak::new(&tiny()).run(1, 8, rates, &mut tally);
+    let found = (tally.answers, tally.failed, tally.wrong, tally.repeated);
+    assert_eq!(found, (24, 0, 0, 0), "{tally:?}");
+}
+
+/// A stream that says always the same.
+struct Parrot(Vec<u8>);
+
+impl Transport for Parrot {
+    fn send(&mut self, _: &[u8]) -> Result<(), DriverError> {
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>, DriverError> {
+        Ok(self.0.clone())
+    }
+
+    fn patience(&self) -> usize {
+        5
+    }
+}
+
+#[test]
+fn garbage_and_silence_end_and_are_told_apart() {
+    for (said, garbage) in [
+        (Vec::new(), false),
+        (vec![0x7b; 33], true),
+        ((0..=255).collect(), true),
+    ] {
+        let error = Session::open(Parrot(said), &tiny()).err().expect("refused");
+        let DriverError::NoAnswer { garbage_bytes, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(*garbage_bytes > 0, garbage, "{error}");
+        assert_eq!(error.to_string().contains("bytes that are none"), garbage);
+    }
+}
+
+#[test]
+fn a_reset_between_inferences_is_noticed_and_made_good() {
+    let library = library();
+    let case = cases::cases().swap_remove(0);
+    let compiled = bitweft::compiler::compile(&case.network, &tiny()).expect("compiles");
+    let input: Vec<u8> = case.inputs[0].iter().copied().collect();
+    let simulated = Simulated::new(&library, 1).expect("starts");
+    let mut session = Session::open(simulated, &tiny()).expect("opens");
+    let mut runner = Runner::new(&mut session, &compiled.image).expect("suits");
+    let first = runner.infer(&input).expect("runs");
+    assert_eq!(first.restarts, 0);
+    // Another board in its place, which knows nothing of the session.
+    *runner.session().transport() = Simulated::new(&library, 2).expect("starts");
+    let second = runner.infer(&input).expect("runs");
+    assert_eq!((second.output, second.restarts), (first.output, 1));
+}
+
+#[test]
+fn an_idle_device_says_so_and_only_then() {
+    let mut device = ByteLevel::new(&library(), 1).expect("starts");
+    let settle = |device: &mut ByteLevel| {
+        let mut bytes = Vec::new();
+        for _ in 0..100 {
+            bytes.extend(device.advance().expect("runs"));
+            if device.is_idle() {
+                return bytes;
+            }
+        }
+        panic!("never idle");
+    };
+    assert!(settle(&mut device).is_empty());
+    let request = bitweft_isa::port::request(bitweft_isa::port::Command::Identify, 1, 0, 0, &[]);
+    device.put(&request);
+    assert!(!device.is_idle());
+    assert_eq!(settle(&mut device).len(), 18);
+    let cycles = device.cycles();
+    assert!(device.advance().expect("runs").is_empty());
+    // An idle device stays where it is but for a step.
+    assert!(device.cycles() - cycles < 100);
+}
