@@ -6,3 +6,5 @@ pub mod flow;
 pub mod golden;
 pub mod model;
 pub mod quant;
+#[cfg(feature = "train")]
+pub mod train;

@@ -23,6 +23,8 @@ mod quantize;
 mod report;
 mod run;
 mod statistics;
+#[cfg(feature = "train")]
+mod train;
 mod verify;
 mod waveform;
 
@@ -66,6 +68,8 @@ enum Command {
     Doctor(doctor::Doctor),
     Inspect(inspect::Inspect),
     Quantize(quantize::Quantize),
+    #[cfg(feature = "train")]
+    Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Compile(compile::Compile),
     Generate(generate::Generate),
@@ -87,6 +91,8 @@ impl Command {
             Self::Doctor(command) => command.run(console),
             Self::Inspect(command) => command.run(console),
             Self::Quantize(command) => command.run(console),
+            #[cfg(feature = "train")]
+            Self::Train(command) => command.run(console),
             Self::Evaluate(command) => command.run(console),
             Self::Compile(command) => command.run(console),
             Self::Generate(command) => command.run(console),

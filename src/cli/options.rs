@@ -195,16 +195,24 @@ impl InputArguments {
         wanted: usize,
     ) -> Result<Vec<Array3<f32>>> {
         let shape = network.tensors[network.input].shape;
-        let data = self.load_data(path, shape, None)?;
-        let count = wanted.min(data.len());
-        (0..count)
-            .map(|index| {
-                let at = index * data.len() / count;
-                let image = data.reals_for(network, at..at + 1)?;
-                Ok(image.index_axis(Axis(0), 0).to_owned())
-            })
-            .collect()
+        spread(network, &self.load_data(path, shape, None)?, wanted)
     }
+}
+
+/// At most `wanted` real inputs of a data set, spread evenly over it.
+pub(crate) fn spread(
+    network: &FloatNetwork,
+    data: &Dataset,
+    wanted: usize,
+) -> Result<Vec<Array3<f32>>> {
+    let count = wanted.min(data.len());
+    (0..count)
+        .map(|index| {
+            let at = index * data.len() / count;
+            let image = data.reals_for(network, at..at + 1)?;
+            Ok(image.index_axis(Axis(0), 0).to_owned())
+        })
+        .collect()
 }
 
 /// Rounding family, as an argument.
@@ -214,6 +222,16 @@ pub(crate) enum RoundingArgument {
     Single,
     /// Two roundings, as TFLite's reference kernels.
     Double,
+}
+
+impl RoundingArgument {
+    /// The family.
+    pub(crate) fn family(self) -> Rounding {
+        match self {
+            Self::Single => Rounding::Single,
+            Self::Double => Rounding::Double,
+        }
+    }
 }
 
 /// How a float network is quantized.
@@ -272,10 +290,7 @@ impl WidthArguments {
     pub(crate) fn options(&self) -> Options {
         Options {
             objective: Objective::Time,
-            rounding: match self.requantization {
-                RoundingArgument::Single => Rounding::Single,
-                RoundingArgument::Double => Rounding::Double,
-            },
+            rounding: self.requantization.family(),
             ..Options::default()
         }
     }

@@ -155,10 +155,14 @@ pub fn decode(bytes: &[u8]) -> Result<IntegerNetwork, BwError> {
 pub fn write(path: impl AsRef<Path>, network: &IntegerNetwork) -> Result<(), BwError> {
     let path = path.as_ref();
     let bytes = encode(network)?;
-    let io = |cause| BwError::Io {
+    replace_file(path, &bytes).map_err(|cause| BwError::Io {
         path: path.to_owned(),
         cause,
-    };
+    })
+}
+
+/// Writes a file beside its place and moves it there when it is complete.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -171,10 +175,10 @@ pub fn write(path: impl AsRef<Path>, network: &IntegerNetwork) -> Result<(), BwE
         // As any new file: less what the user's mask takes away.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder).map_err(io)?;
-    file.write_all(&bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
     Ok(())
 }
 

@@ -40,7 +40,7 @@ pub mod allocate;
 mod calibration;
 pub mod cost;
 mod distribution;
-mod emit;
+pub(crate) mod emit;
 mod error;
 mod execution;
 pub mod filter;

@@ -7,10 +7,12 @@ use std::{
 };
 
 /// Module of the root crate, and what it may use: modules of the root crate, then crates of the workspace.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("model", &[]),
     // quant runs the float network to calibrate (golden::float); it never sees the hardware.
     ("quant", &["model", "golden"]),
+    // train starts from quant's integers and ends in quant's emission.
+    ("train", &["model", "quant"]),
     ("golden", &["model", "bitweft_isa"]),
     ("compiler", &["model", "bitweft_isa"]),
     ("driver", &["bitweft_isa", "bitweft_sim"]),
@@ -20,6 +22,7 @@ const ALLOWED: [(&str, &[&str]); 7] = [
         &[
             "model",
             "quant",
+            "train",
             "golden",
             "compiler",
             "driver",
