@@ -65,9 +65,10 @@ fn main() -> ExitCode {
         }
     }
     println!(
-        "{} faults, {} sessions ({} ended with an error): {} answers, {} wrong, 0 hangs; {} requests repeated, {} inferences begun anew, at most {} calls a session",
+        "{} faults, {} sessions ({} ended by a broken link, {} given up): {} answers, {} wrong, 0 hangs; {} requests repeated, {} inferences begun anew, at most {} calls a session",
         tally.faults,
         tally.sessions,
+        tally.broken,
         tally.failed,
         tally.answers,
         tally.wrong,

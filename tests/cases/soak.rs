@@ -26,7 +26,8 @@ const CALLS_MAX: usize = 60_000;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) sessions: usize,
-    /// Sessions that ended with an error.
+    /// Sessions that ended because the link broke, and those that gave up for another reason.
+    pub(crate) broken: usize,
     pub(crate) failed: usize,
     pub(crate) answers: usize,
     pub(crate) wrong: usize,
@@ -96,7 +97,11 @@ impl Soak {
             let program = &self.programs[[0, 1, 0, 1, 0, 1, 2][session % 7]];
             let before = bench.calls;
             let result = self.session(program, &mut bench, tally);
-            tally.failed += usize::from(result.is_err());
+            match &result {
+                Ok(()) => {}
+                Err(DriverError::Link(_)) => tally.broken += 1,
+                Err(_) => tally.failed += 1,
+            }
             tally.sessions += 1;
             tally.calls_max = tally.calls_max.max(bench.calls - before);
             assert!(

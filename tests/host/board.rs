@@ -268,5 +268,10 @@ fn boards_are_checked() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("both at 6"), "{text}");
-    assert!(Path::new(&small).is_file());
+    let out = files.text("out");
+    let made = bitweft(&["generate", "--arch", "icebreaker", "--board", "-o", &out]);
+    assert_eq!(made.status.code(), Some(0));
+    let top = std::fs::read_to_string(Path::new(&out).join("board.v")).expect("written");
+    assert!(top.contains("module board(") && top.contains("module ice40_pll"));
+    assert!(Path::new(&out).join("icebreaker.pcf").is_file());
 }

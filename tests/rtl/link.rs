@@ -4,12 +4,13 @@
 mod cases;
 
 use bitweft::driver::{ByteLevel, Device, DriverError, Runner, Session, Simulated, Transport};
-use bitweft_isa::architecture::Architecture;
+use bitweft_isa::{architecture::Architecture, port::RATES};
 use bitweft_sim::{Build, Library, Profile};
 use cases::{
     faults::Rates,
     soak::{Soak, Tally},
 };
+use std::time::Duration;
 
 fn tiny() -> Architecture {
     Architecture::from_toml(include_str!("../../constraints/tiny.toml")).expect("valid")
@@ -86,6 +87,82 @@ fn garbage_and_silence_end_and_are_told_apart() {
         assert_eq!(*garbage_bytes > 0, garbage, "{error}");
         assert_eq!(error.to_string().contains("bytes that are none"), garbage);
     }
+}
+
+/// A serial line that carries nothing above a rate.
+struct Slow {
+    inner: Simulated,
+    rate: u32,
+    rate_max: u32,
+}
+
+impl Transport for Slow {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), DriverError> {
+        if self.rate > self.rate_max {
+            return Ok(());
+        }
+        self.inner.send(bytes)
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>, DriverError> {
+        self.inner.receive()
+    }
+
+    fn patience(&self) -> usize {
+        self.inner.patience()
+    }
+
+    fn has_rates(&self) -> bool {
+        true
+    }
+
+    fn set_rate(&mut self, bits_per_second: u32) -> Result<bool, DriverError> {
+        self.rate = bits_per_second;
+        Ok(true)
+    }
+}
+
+#[test]
+fn the_fastest_rate_that_works_is_found() {
+    let library = library();
+    for rate_max in RATES {
+        let slow = Slow {
+            inner: Simulated::new(&library, 3).expect("starts"),
+            rate: 0,
+            rate_max,
+        };
+        let mut session = Session::open(slow, &tiny()).expect("opens");
+        assert!(session.speed_up().expect("some rate"));
+        assert_eq!(
+            (session.rate(), session.transport().rate),
+            (rate_max, rate_max)
+        );
+        session.status().expect("still answers");
+    }
+}
+
+#[test]
+fn a_run_is_cancelled_at_the_end_of_its_descriptor() {
+    let case = cases::cases()
+        .into_iter()
+        .find(|case| case.network.name.starts_with("residual"))
+        .expect("a case");
+    let compiled = bitweft::compiler::compile(&case.network, &tiny()).expect("compiles");
+    let simulated = Simulated::new(&library(), 4).expect("starts");
+    let mut session = Session::open(simulated, &tiny()).expect("opens");
+    let phase = &compiled.image.phases[0];
+    session.load(phase).expect("loads");
+    // Given up before the first look at what it does.
+    session.limit_run_time(Duration::ZERO);
+    let error = session.run(0, phase.descriptors).expect_err("cancelled");
+    let DriverError::Run { finished, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(finished < phase.descriptors);
+    assert_eq!(session.status().expect("answers").state, 0);
+    // What was cancelled is not in the way of what comes next.
+    session.limit_run_time(Duration::from_secs(60));
+    session.run(0, phase.descriptors).expect("runs");
 }
 
 #[test]

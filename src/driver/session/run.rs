@@ -3,7 +3,10 @@
 use super::{Request, Session, accepted, wrong_size};
 use crate::driver::{DriverError, Transport};
 use bitweft_isa::port::{Command, Status};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Longest time that a descriptor takes to end.
+const STOP_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What the processor is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +111,7 @@ impl<T: Transport> Session<T> {
             if self.status()?.state != 1 {
                 return Ok(());
             }
-            if begin.elapsed() > self.run_time_max {
+            if begin.elapsed() > STOP_TIME_MAX {
                 break;
             }
         }
