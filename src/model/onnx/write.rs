@@ -64,14 +64,14 @@ pub fn write(network: &IntegerNetwork) -> Result<Vec<u8>, WriteError> {
     encode(network, Dialect::Qdq)
 }
 
-/// Writes a network as QONNX: as [`write`], with `Quant` nodes (domain `qonnx.custom_op.general`, version 1) in
+/// Writes a network as QONNX: as [`write()`], with `Quant` nodes (domain `qonnx.custom_op.general`, version 1) in
 /// place of the pairs around activations and on weights, whose widths are a tensor of one value a filter.
 ///
 /// QONNX has no width of 0 and no levels {-1, +1} among others: pruned filters are zeros of 1 bit and binary ones
-/// have 2 bits in `Quant`; `bitweft.bits` has their widths. Biases are int32 with a step, as in [`write`].
+/// have 2 bits in `Quant`; `bitweft.bits` has their widths. Biases are int32 with a step, as in [`write()`].
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_qonnx(network: &IntegerNetwork) -> Result<Vec<u8>, WriteError> {
     encode(network, Dialect::Quant)
 }
