@@ -19,6 +19,7 @@ pub use virtual_board::{BitLevel, ByteLevel, Device, serve};
 const FIRST_RATE: u32 = bitweft_isa::port::RATES[0];
 
 use bitweft_isa::image::ImageError;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A byte stream to a processor.
 pub trait Transport {
@@ -37,6 +38,12 @@ pub trait Transport {
     /// Empty receptions in a row after which nothing more is to be expected.
     fn patience(&self) -> usize {
         100
+    }
+
+    /// Where a session's sequences begin: answers to whoever used the link before must not look like answers to it.
+    fn first_sequence(&self) -> u8 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.map_or(0, |time| (time.subsec_nanos() >> 4).to_le_bytes()[0])
     }
 
     /// Whether it is a serial line, whose rate this side must set.
@@ -64,6 +71,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn patience(&self) -> usize {
         (**self).patience()
+    }
+
+    fn first_sequence(&self) -> u8 {
+        (**self).first_sequence()
     }
 
     fn has_rates(&self) -> bool {

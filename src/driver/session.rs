@@ -18,7 +18,7 @@ use bitweft_isa::{
         request,
     },
 };
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Times that a request is sent before it is given up.
 const ATTEMPTS_MAX: usize = 6;
@@ -97,12 +97,10 @@ impl<T: Transport> Session<T> {
     /// # Panics
     /// No architectures.
     pub fn discover(transport: T, architectures: &[Architecture]) -> Result<Self, DriverError> {
-        // Answers to whoever used the link before must not look like answers to this session.
-        let start = SystemTime::now().duration_since(UNIX_EPOCH);
         let mut session = Self {
+            sequence: transport.first_sequence(),
             transport,
             architecture: architectures[0].clone(),
-            sequence: start.map_or(0, |time| (time.subsec_nanos() >> 4).to_le_bytes()[0]),
             tag: 0,
             rate: 0,
             rate_wanted: 0,

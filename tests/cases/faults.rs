@@ -17,7 +17,7 @@ pub(crate) struct Rates {
 }
 
 /// Faults so far, by kind.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Faults {
     pub(crate) flipped: usize,
     pub(crate) dropped: usize,
@@ -74,6 +74,7 @@ impl Bench {
     /// A new link to the device.
     pub(crate) fn link(&mut self) -> Link<'_> {
         Link {
+            sequence: self.random.byte(),
             bench: self,
             broken: false,
             stalled: 0,
@@ -156,6 +157,7 @@ pub(crate) struct Link<'a> {
     /// Receptions for which nothing arrives.
     stalled: usize,
     held: Vec<u8>,
+    sequence: u8,
 }
 
 impl Link<'_> {
@@ -206,5 +208,9 @@ impl Transport for Link<'_> {
 
     fn patience(&self) -> usize {
         3
+    }
+
+    fn first_sequence(&self) -> u8 {
+        self.sequence
     }
 }

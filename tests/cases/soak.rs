@@ -23,7 +23,7 @@ const INFERENCES: usize = 3;
 const CALLS_MAX: usize = 60_000;
 
 /// What sessions have come to.
-#[derive(Debug, Default)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub(crate) struct Tally {
     pub(crate) sessions: usize,
     /// Sessions that ended because the link broke, and those that gave up for another reason.

@@ -43,6 +43,24 @@ fn no_answer_is_wrong_and_no_session_hangs() {
 }
 
 #[test]
+fn a_seed_gives_the_same_again() {
+    let soak = Soak::new(&tiny());
+    let rates = Rates {
+        bytes_per_fault: 300,
+        sends_per_reset: 100,
+        sends_per_break: 150,
+    };
+    let run = |seed| {
+        let mut tally = Tally::default();
+        soak.run(seed, 6, rates, &mut tally);
+        tally
+    };
+    let first = run(103);
+    assert_eq!(run(103), first);
+    assert_ne!(run(104), first);
+}
+
+#[test]
 fn without_faults_nothing_is_sent_again() {
     let never = i64::MAX - 1;
     let rates = Rates {
