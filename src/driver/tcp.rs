@@ -48,8 +48,21 @@ impl Tcp {
         Err(failed(last))
     }
 
-    fn broken(&self, reason: &str) -> DriverError {
-        DriverError::Link(format!("{}: {reason}", self.name))
+    fn closed(&self) -> DriverError {
+        DriverError::Link(format!(
+            "{}: the connection was closed: the board serves another client, or was stopped",
+            self.name
+        ))
+    }
+
+    /// An end of the connection has several names, as bytes may be under way when it comes.
+    fn broken(&self, error: &io::Error) -> DriverError {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => self.closed(),
+            _ => DriverError::Link(format!("{}: {error}", self.name)),
+        }
     }
 }
 
@@ -57,15 +70,13 @@ impl Transport for Tcp {
     fn send(&mut self, bytes: &[u8]) -> Result<(), DriverError> {
         self.stream
             .write_all(bytes)
-            .map_err(|error| self.broken(&error.to_string()))
+            .map_err(|error| self.broken(&error))
     }
 
     fn receive(&mut self) -> Result<Vec<u8>, DriverError> {
         let mut buffer = [0; 4096];
         match self.stream.read(&mut buffer) {
-            Ok(0) => Err(self.broken(
-                "the connection was closed: the board serves another client, or was stopped",
-            )),
+            Ok(0) => Err(self.closed()),
             Ok(count) => Ok(buffer[..count].to_vec()),
             Err(error)
                 if matches!(
@@ -77,7 +88,7 @@ impl Transport for Tcp {
             {
                 Ok(Vec::new())
             }
-            Err(error) => Err(self.broken(&error.to_string())),
+            Err(error) => Err(self.broken(&error)),
         }
     }
 }
