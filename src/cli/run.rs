@@ -107,14 +107,16 @@ impl Run {
         let architecture = session.architecture().clone();
         let board = boards.iter().find(|b| b.architecture == architecture);
         let board = board.context("the board's architecture")?;
-        let rated = !self.slow && session.speed_up()?;
+        if !self.slow {
+            session.speed_up()?;
+        }
         console.detail(format!("{}: {}", self.port, board.name));
         let context = || format!("{} on {}", network.name, board.name);
         let compiled = compile(&network, &architecture).with_context(context)?;
         let mut measured = self
             .infer(&network, &compiled.image, &mut session, &inputs, console)
             .with_context(context)?;
-        measured.rate = (rated || self.slow).then(|| session.rate());
+        measured.rate = session.transport().has_rates().then(|| session.rate());
         let hits = data.labels.as_ref().map(|labels| {
             let pairs = measured.classes.iter().zip(labels);
             pairs.filter(|(class, label)| class == label).count()

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use bitweft::driver::{Endpoint, Serial, Transport};
 use bitweft::model::bwfile;
 use ndarray::{Array1, Array4};
 use ndarray_npy::NpzWriter;
@@ -227,6 +228,24 @@ fn ports_that_cannot_be_used_are_named_with_what_to_do() {
     held.lock().expect("locks");
     let error = files.fails(5, &board.port, &[]);
     assert!(error.contains("another program"), "{error}");
+}
+
+#[test]
+fn an_unplugged_port_is_an_error_at_once() {
+    for sends in [true, false] {
+        let endpoint = Endpoint::pty().expect("a pseudo-terminal");
+        let mut port = Serial::open(Path::new(&endpoint.address())).expect("opens");
+        assert!(port.receive().expect("silent").is_empty());
+        drop(endpoint);
+        let begin = Instant::now();
+        let error = match sends {
+            true => port.send(&[0; 300]).and_then(|()| port.receive().map(drop)),
+            false => port.receive().map(drop),
+        };
+        let error = error.expect_err("gone").to_string();
+        assert!(error.contains("unplugged"), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(2));
+    }
 }
 
 #[test]
