@@ -6,144 +6,23 @@
 
 #[path = "../tests/cases/mod.rs"]
 mod cases;
+#[path = "../hdl/formal/mutation.rs"]
+mod mutation;
 
-use bitweft::{
-    compiler::{compile, cycles::predict},
-    driver::{Session, Simulated},
-    golden::network,
-};
 use bitweft_isa::architecture::Architecture;
 use bitweft_sim::{Build, Library, Profile};
 use std::process::ExitCode;
 
-/// Text of one line that becomes another.
-struct Mutation {
-    module: String,
-    line: usize,
-    from: String,
-    to: String,
-}
-
-/// Polls of the processor's state after which a run hangs.
-const POLLS_MAX: usize = 2000;
-
-/// What is replaced by what.
-const RULES: [(&str, &str); 9] = [
-    (" + ", " - "),
-    (" - ", " + "),
-    (" & ", " | "),
-    (" | ", " & "),
-    (" ^ ", " & "),
-    (" == ", " != "),
-    (" < ", " <= "),
-    (" = ~", " = "),
-    (" ? ", " == 1'b0 ? "),
-];
-
-/// Every line of behaviour that a rule applies to, by module.
-fn sites(verilog: &str) -> Vec<Mutation> {
-    let mut found = Vec::new();
-    let mut module = String::new();
-    // Cells of the tools stand behind macros that the simulation does not define.
-    let mut hidden = 0;
-    for (line, text) in verilog.lines().enumerate() {
-        if let Some(rest) = text.trim_start().strip_prefix("module ") {
-            module = rest
-                .split([' ', '(', '#'])
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-        }
-        match text.trim() {
-            macro_text if macro_text.starts_with("`ifdef") => hidden = 1,
-            "`else" | "`endif" => hidden = 0,
-            _ => {}
-        }
-        let behaviour = text.contains("assign ") || text.contains("<= ");
-        if hidden == 1 || !behaviour || text.trim_start().starts_with("//") {
-            continue;
-        }
-        for (pattern, replacement) in RULES {
-            if text.contains(pattern) {
-                let to = text.replacen(pattern, replacement, 1);
-                found.push(Mutation {
-                    module: module.clone(),
-                    line,
-                    from: text.into(),
-                    to,
-                });
-            }
-        }
-    }
-    found
-}
-
-/// One mutation a module in turn, until there are enough.
-fn choose(mut sites: Vec<Mutation>, count: usize, random: &mut cases::Random) -> Vec<Mutation> {
-    let mut chosen = Vec::with_capacity(count);
-    while chosen.len() < count && !sites.is_empty() {
-        let mut modules: Vec<String> = sites.iter().map(|site| site.module.clone()).collect();
-        modules.sort();
-        modules.dedup();
-        for module in modules {
-            let of_module: Vec<usize> = (0..sites.len())
-                .filter(|&at| sites[at].module == module)
-                .collect();
-            let pick = of_module[random.count(0, of_module.len() - 1)];
-            chosen.push(sites.swap_remove(pick));
-            if chosen.len() == count {
-                break;
-            }
-        }
-    }
-    chosen
-}
-
 /// How the co-simulation noticed, or `None`.
 fn caught(library: &Library, architecture: &Architecture, cases: &[cases::Case]) -> Option<String> {
-    let simulated = match Simulated::new(library, 1) {
-        Ok(simulated) => simulated,
-        Err(error) => return Some(error.to_string()),
-    };
-    let mut session = match Session::open(simulated, architecture) {
-        Ok(session) => session,
-        Err(error) => return Some(error.to_string()),
-    };
-    // The longest descriptor of the cases takes fewer polls than that.
-    session.limit_polls(POLLS_MAX);
-    for case in cases {
-        let compiled = compile(&case.network, architecture).expect("compiles");
-        let expected = network::run(&case.network, case.inputs[0].view()).expect("runs");
-        let bytes: Vec<u8> = case.inputs[0].iter().copied().collect();
-        let mut descriptors = compiled.descriptors.iter();
-        let mut notice = None;
-        let result = session.run_layers(&compiled.image, &bytes, |run| {
-            let layer = &compiled.image.layers[run.layer];
-            let same = expected[layer.tensor].iter().eq(run.output.iter());
-            let exact = run.counters.iter().all(|counters| {
-                let cycles = predict(descriptors.next().expect("a descriptor"), architecture);
-                counters.map(u64::from)
-                    == [
-                        cycles.cycles,
-                        cycles.busy,
-                        cycles.fill_stall,
-                        cycles.drain_stall,
-                    ]
-            });
-            if !same || !exact {
-                let what = if same { "cycles" } else { "bytes" };
-                notice = Some(format!("{what} of {}, {}", case.network.name, layer.name));
-            }
-            notice.is_none()
-        });
-        if let Err(error) = result {
-            return Some(error.to_string());
-        }
-        if notice.is_some() {
-            return notice;
-        }
-    }
-    None
+    cases::check::run(
+        library,
+        architecture,
+        cases,
+        1,
+        Some(cases::check::POLLS_MAX),
+    )
+    .err()
 }
 
 fn main() -> ExitCode {
@@ -172,25 +51,15 @@ fn main() -> ExitCode {
         None,
         "the processor itself must pass"
     );
-    let chosen = choose(
-        sites(&verilog),
+    let mut random = cases::Random::new(seed);
+    let chosen = mutation::choose(
+        mutation::sites(&verilog),
         usize::try_from(count).unwrap_or(24),
-        &mut cases::Random::new(seed),
+        |count| random.count(0, count - 1),
     );
     let mut survivors = 0;
     for mutation in &chosen {
-        let lines: Vec<&str> = verilog
-            .lines()
-            .enumerate()
-            .map(|(line, text)| {
-                if line == mutation.line {
-                    mutation.to.as_str()
-                } else {
-                    text
-                }
-            })
-            .collect();
-        let notice = match build(lines.join("\n")) {
+        let notice = match build(mutation.apply(&verilog)) {
             Ok(library) => caught(&library, &architecture, &cases),
             Err(_) => Some("it does not build".into()),
         };

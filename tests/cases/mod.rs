@@ -3,6 +3,7 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod check;
 pub(crate) mod faults;
 pub(crate) mod soak;
 

@@ -5,9 +5,8 @@
 mod cases;
 
 use bitweft::{
-    compiler::{compile, cycles::predict},
+    compiler::compile,
     driver::{DriverError, Session, Simulated},
-    golden::network,
 };
 use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 use bitweft_sim::{Build, Library, Profile};
@@ -37,53 +36,13 @@ fn check(architecture: &Architecture, seed: u64) {
 
 /// Runs the cases whose name begins so.
 fn check_named(architecture: &Architecture, seed: u64, prefix: &str) {
-    let library = library(architecture);
-    let simulated = Simulated::new(&library, seed).expect("instantiates");
-    let mut session = Session::open(simulated, architecture).expect("opens");
-    for case in cases::cases()
+    let cases: Vec<cases::Case> = cases::cases()
         .into_iter()
         .filter(|case| case.network.name.starts_with(prefix))
-    {
-        let name = &case.network.name;
-        let compiled =
-            compile(&case.network, architecture).unwrap_or_else(|e| panic!("{name}: {e}"));
-        for input in &case.inputs {
-            let expected = network::run(&case.network, input.view()).expect("runs");
-            let bytes: Vec<u8> = input.iter().copied().collect();
-            let mut descriptors = compiled.descriptors.iter();
-            let mut layers = 0;
-            let result = session.run_layers(&compiled.image, &bytes, |run| {
-                let layer = &compiled.image.layers[run.layer];
-                let golden: Vec<u8> = expected[layer.tensor].iter().copied().collect();
-                assert_eq!(
-                    run.output, golden,
-                    "seed {seed}: {name}, layer {}, {:?}",
-                    layer.name, case.network.rounding
-                );
-                for counters in run.counters {
-                    let info = descriptors.next().expect("a descriptor");
-                    let cycles = predict(info, architecture);
-                    let predicted = [
-                        cycles.cycles,
-                        cycles.busy,
-                        cycles.fill_stall,
-                        cycles.drain_stall,
-                    ];
-                    assert_eq!(
-                        counters.map(u64::from),
-                        predicted,
-                        "seed {seed}: {name}, layer {}, {info:?}",
-                        layer.name
-                    );
-                }
-                layers += 1;
-                true
-            });
-            result.unwrap_or_else(|e| panic!("{name}: {e}"));
-            assert_eq!(layers, compiled.image.layers.len());
-            assert!(descriptors.next().is_none());
-        }
-    }
+        .collect();
+    let equal = cases::check::run(&library(architecture), architecture, &cases, seed, None)
+        .unwrap_or_else(|difference| panic!("{difference}"));
+    assert_eq!(equal.inputs, cases.len());
 }
 
 #[test]

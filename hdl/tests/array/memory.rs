@@ -14,7 +14,10 @@ fn check(memory: &Memory, blocks: bool) {
     bitweft_sim::lint(module.name(), &[(file.clone(), text.clone())]).expect("no warnings");
     let mut files = vec![(file, text)];
     if blocks {
-        files.push(("dp16kd.v".into(), include_str!("dp16kd.v").into()));
+        files.push((
+            "dp16kd.v".into(),
+            include_str!("../../vendor/models/dp16kd.v").into(),
+        ));
     }
     let mut build = Build::new(module.name(), files, Profile::Check);
     if blocks {
@@ -103,7 +106,10 @@ fn check_bytes(memory: &ByteMemory, blocks: bool) {
     let mut files = vec![(format!("{}.v", module.name()), text)];
     bitweft_sim::lint(module.name(), &files).expect("no warnings");
     if blocks {
-        files.push(("dp16kd.v".into(), include_str!("dp16kd.v").into()));
+        files.push((
+            "dp16kd.v".into(),
+            include_str!("../../vendor/models/dp16kd.v").into(),
+        ));
     }
     let mut build = Build::new(module.name(), files, Profile::Check);
     if blocks {

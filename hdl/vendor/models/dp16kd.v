@@ -1,5 +1,6 @@
-// DP16KD as far as ecp5_block_memory uses it, after Lattice's memory usage guide (FPGA-TN-02204): one clock, registered
-// outputs, port A writes. Addresses count bits; in the modes of 18 and 36 bits the low ones enable bytes.
+// DP16KD as far as ecp5_block_memory and yosys's inference use it, after Lattice's memory usage guide (FPGA-TN-02204): one clock,
+// port A writes, port B reads, with or without output registers. Addresses count bits; in the modes of 18 and 36 bits the low ones
+// enable bytes. What it holds at power-up is the simulator's choice, whatever INITVAL says: the processor must not care.
 /* verilator lint_off DECLFILENAME */
 /* verilator lint_off UNUSEDSIGNAL */
 module DP16KD #(
@@ -8,7 +9,20 @@ module DP16KD #(
     parameter WRITEMODE_A = "NORMAL", WRITEMODE_B = "NORMAL",
     parameter RESETMODE = "SYNC", ASYNC_RESET_RELEASE = "SYNC",
     parameter CSDECODE_A = "0b000", CSDECODE_B = "0b000",
-    parameter CLKAMUX = "CLKA", CLKBMUX = "CLKB", GSR = "ENABLED"
+    parameter CLKAMUX = "CLKA", CLKBMUX = "CLKB", GSR = "ENABLED",
+    parameter
+    INITVAL_00 = 320'd0, INITVAL_01 = 320'd0, INITVAL_02 = 320'd0, INITVAL_03 = 320'd0, INITVAL_04 = 320'd0, INITVAL_05
+    = 320'd0, INITVAL_06 = 320'd0, INITVAL_07 = 320'd0, INITVAL_08 = 320'd0, INITVAL_09 = 320'd0, INITVAL_0A = 320'd0,
+    INITVAL_0B = 320'd0, INITVAL_0C = 320'd0, INITVAL_0D = 320'd0, INITVAL_0E = 320'd0, INITVAL_0F = 320'd0, INITVAL_10
+    = 320'd0, INITVAL_11 = 320'd0, INITVAL_12 = 320'd0, INITVAL_13 = 320'd0, INITVAL_14 = 320'd0, INITVAL_15 = 320'd0,
+    INITVAL_16 = 320'd0, INITVAL_17 = 320'd0, INITVAL_18 = 320'd0, INITVAL_19 = 320'd0, INITVAL_1A = 320'd0, INITVAL_1B
+    = 320'd0, INITVAL_1C = 320'd0, INITVAL_1D = 320'd0, INITVAL_1E = 320'd0, INITVAL_1F = 320'd0, INITVAL_20 = 320'd0,
+    INITVAL_21 = 320'd0, INITVAL_22 = 320'd0, INITVAL_23 = 320'd0, INITVAL_24 = 320'd0, INITVAL_25 = 320'd0, INITVAL_26
+    = 320'd0, INITVAL_27 = 320'd0, INITVAL_28 = 320'd0, INITVAL_29 = 320'd0, INITVAL_2A = 320'd0, INITVAL_2B = 320'd0,
+    INITVAL_2C = 320'd0, INITVAL_2D = 320'd0, INITVAL_2E = 320'd0, INITVAL_2F = 320'd0, INITVAL_30 = 320'd0, INITVAL_31
+    = 320'd0, INITVAL_32 = 320'd0, INITVAL_33 = 320'd0, INITVAL_34 = 320'd0, INITVAL_35 = 320'd0, INITVAL_36 = 320'd0,
+    INITVAL_37 = 320'd0, INITVAL_38 = 320'd0, INITVAL_39 = 320'd0, INITVAL_3A = 320'd0, INITVAL_3B = 320'd0, INITVAL_3C
+    = 320'd0, INITVAL_3D = 320'd0, INITVAL_3E = 320'd0, INITVAL_3F = 320'd0
 ) (
     input CLKA, CEA, WEA, OCEA, RSTA, CSA0, CSA1, CSA2, CLKB,
     input CEB, WEB, OCEB, RSTB, CSB0, CSB1, CSB2, ADA0, ADA1,
@@ -29,7 +43,7 @@ module DP16KD #(
     wire [35:0] data = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0, DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
     // Bytes of nine bits; narrow modes use eight of them, except nine.
     reg [8:0] bytes [0:2047];
-    reg [35:0] fetched, out;
+    reg [35:0] fetched, held;
     integer i;
     always @(posedge CLKA) begin
         if (CEA && WEA) begin
@@ -53,8 +67,9 @@ module DP16KD #(
             2: fetched[19:18] <= bytes[read_at[13:3]][2*read_at[2:1] +: 2];
             default: fetched[18] <= bytes[read_at[13:3]][read_at[2:0]];
         endcase
-        out[17:0] <= REGMODE_A == "OUTREG" && OCEA ? fetched[17:0] : out[17:0];
-        out[35:18] <= REGMODE_B == "OUTREG" && OCEB ? fetched[35:18] : out[35:18];
+        if (OCEA) held[17:0] <= fetched[17:0];
+        if (OCEB) held[35:18] <= fetched[35:18];
     end
+    wire [35:0] out = {REGMODE_B == "OUTREG" ? held[35:18] : fetched[35:18], REGMODE_A == "OUTREG" ? held[17:0] : fetched[17:0]};
     assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0, DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = out;
 endmodule
