@@ -56,7 +56,7 @@ const TARGETS: [Target; 2] = [
         table: ("SB_LUT4", "LUT_INIT"),
         models: &["ice40/cells_sim.v"],
         own_models: &[],
-        definitions: &["-DNO_ICE40_DEFAULT_ASSIGNMENTS"],
+        definitions: &[],
     },
 ];
 
