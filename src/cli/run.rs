@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bitweft::compiler::compile;
-use bitweft::driver::{Runner, Serial, Session, Simulated, Tcp, Traffic, Transport};
+use bitweft::driver::{DriverError, Runner, Serial, Session, Simulated, Tcp, Traffic, Transport};
 use bitweft::golden::network::{Executor, argmax};
 use bitweft::model::integer::IntegerNetwork;
 use bitweft_isa::architecture::Architecture;
@@ -161,7 +161,15 @@ impl Run {
         };
         let architectures: Vec<Architecture> =
             boards.iter().map(|b| b.architecture.clone()).collect();
-        Session::discover(transport, &architectures).with_context(|| self.port.clone())
+        Session::discover(transport, &architectures).map_err(|error| {
+            let context = match &error {
+                DriverError::Stranger { found, .. } => {
+                    format!("{}: {error}; {}", self.port, whose(*found))
+                }
+                _ => self.port.clone(),
+            };
+            anyhow::Error::new(error).context(context)
+        })
     }
 
     fn infer(
@@ -260,6 +268,19 @@ impl Run {
             phases: measured.phases,
             host_layers,
         }
+    }
+}
+
+/// Which board has a fingerprint, and what to do about it.
+fn whose(fingerprint: u32) -> String {
+    let shipped = SHIPPED.iter().map(|(name, _)| *name).find(|name| {
+        let board = ArchitectureArguments::named(name).load();
+        board.is_ok_and(|board| board.architecture.fingerprint() == fingerprint)
+    });
+    match shipped {
+        Some(name) => format!("that is `{name}`: give --arch {name}, or leave --arch out"),
+        None => "no architecture that comes with bitweft has it: give --arch with the TOML file that the bitstream was made from"
+            .to_owned(),
     }
 }
 

@@ -18,7 +18,7 @@ pub use virtual_board::{BitLevel, ByteLevel, Device, serve};
 /// Bits a second of a serial line that nobody has changed.
 const FIRST_RATE: u32 = bitweft_isa::port::RATES[0];
 
-use bitweft_isa::image::ImageError;
+use bitweft_isa::{VERSION, image::ImageError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A byte stream to a processor.
@@ -128,16 +128,23 @@ pub enum DriverError {
         /// Status.
         status: String,
     },
+    /// The processor was built from another version of the contract.
+    #[error(
+        "the board's bitstream is of contract version {found}, this program of version {VERSION}: load a bitstream that this \
+         version of bitweft has made, or use the version that made the board's"
+    )]
+    Version {
+        /// Version found.
+        found: u32,
+    },
     /// The processor is another one than the caller's architecture.
     #[error(
-        "the processor is {what} {found:08x}, {expected:08x} was expected: use the architecture it was built from"
+        "the board's processor has the fingerprint {found:08x}, not {expected:08x} as the architecture asked for"
     )]
     Stranger {
-        /// What differs.
-        what: &'static str,
-        /// Value found.
+        /// Fingerprint found.
         found: u32,
-        /// Value expected.
+        /// Fingerprint of the (first) architecture asked for.
         expected: u32,
     },
     /// A response that does not answer the request.

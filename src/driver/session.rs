@@ -112,26 +112,19 @@ impl<T: Transport> Session<T> {
         };
         session.transport.set_rate(RATES[0])?;
         let (fingerprint, version) = session.identify()?;
-        let stranger = |what, found, expected| {
-            Err(DriverError::Stranger {
-                what,
-                found,
-                expected,
-            })
-        };
         if version != VERSION {
-            return stranger("of contract version", version, VERSION);
+            return Err(DriverError::Version { found: version });
         }
         let known = architectures
             .iter()
             .find(|architecture| architecture.fingerprint() == fingerprint);
-        match known {
-            Some(architecture) => session.architecture = architecture.clone(),
-            None => {
-                let expected = architectures[0].fingerprint();
-                return stranger("of architecture", fingerprint, expected);
-            }
-        }
+        let Some(known) = known else {
+            return Err(DriverError::Stranger {
+                found: fingerprint,
+                expected: architectures[0].fingerprint(),
+            });
+        };
+        session.architecture = known.clone();
         session.cancel()?;
         Ok(session)
     }

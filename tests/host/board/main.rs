@@ -1,0 +1,87 @@
+//! The virtual board and `bitweft run`, as processes: pseudo-terminal and TCP, bytes and bits, and what goes wrong.
+
+#[path = "../../cases/mod.rs"]
+mod cases;
+mod ports;
+mod served;
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use served::{Board, Files, bitweft};
+
+#[test]
+fn two_networks_one_after_the_other_on_a_pseudo_terminal() {
+    let files = Files::new();
+    let board = Board::serve("tiny", &["--pty", "--fast-link"]);
+    let first = files.runs("one", &board.port, &[]);
+    assert_eq!(first["architecture"], "tiny");
+    assert_eq!(first["rate"], 3_000_000);
+    files.runs("two", &board.port, &["--arch", "tiny"]);
+    let again = files.runs("one", &board.port, &[]);
+    assert_eq!(again["classes"], first["classes"]);
+    // With nobody there it does next to nothing.
+    let before = board.processor_seconds();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(board.processor_seconds() - before < 0.2);
+    board.stop("-INT");
+}
+
+#[test]
+fn two_networks_over_tcp_one_client_at_a_time() {
+    let files = Files::new();
+    let board = Board::serve("tiny", &["--tcp", "127.0.0.1:0", "--fast-link"]);
+    let first = files.runs("one", &board.port, &[]);
+    assert_eq!(first["rate"], Value::Null);
+    files.runs("two", &board.port, &[]);
+    let address = board.port.strip_prefix("tcp://").expect("an address");
+    let holder = std::net::TcpStream::connect(address).expect("connects");
+    std::thread::sleep(Duration::from_millis(300));
+    let error = files.fails(5, &board.port, &[]);
+    assert!(error.contains("another client"), "{error}");
+    drop(holder);
+    files.runs("one", &board.port, &[]);
+    board.stop("-TERM");
+}
+
+/// Every bit of the line in simulated time, through the board's own top.
+#[test]
+fn a_network_over_the_bits_of_a_serial_line() {
+    let files = Files::new();
+    let small = files.text("small.toml");
+    let board = Board::serve(&small, &["--pty"]);
+    let found = files.runs("one", &board.port, &["--arch", &small]);
+    assert_eq!(found["rate"], 3_000_000);
+    assert_eq!(found["clock_hz"], 24e6);
+    board.stop("-TERM");
+}
+
+#[test]
+fn a_simulation_in_the_process_runs_the_same() {
+    let files = Files::new();
+    let found = files.runs("two", "sim", &["--arch", "tiny"]);
+    assert_eq!(found["repeated_requests"], 0);
+}
+
+#[test]
+fn boards_are_checked() {
+    let shipped = bitweft(&["boards", "check", "--json"]);
+    assert_eq!(shipped.status.code(), Some(0));
+    let found: Value = serde_json::from_slice(&shipped.stdout).expect("JSON");
+    assert_eq!(found.as_array().map(Vec::len), Some(3));
+    let files = Files::new();
+    let small = files.text("small.toml");
+    let pins = "set_io board_clock 35\nset_io uart_receive 6\nset_io uart_transmit 6\n";
+    std::fs::write(files.path("small.pcf"), pins).expect("writes");
+    let output = bitweft(&["boards", "check", &small]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("both at 6"), "{text}");
+    let out = files.text("out");
+    let made = bitweft(&["generate", "--arch", "icebreaker", "--board", "-o", &out]);
+    assert_eq!(made.status.code(), Some(0));
+    let top = std::fs::read_to_string(Path::new(&out).join("board.v")).expect("written");
+    assert!(top.contains("module board(") && top.contains("module ice40_pll"));
+    assert!(Path::new(&out).join("icebreaker.pcf").is_file());
+}
