@@ -64,6 +64,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
+    for (cause, count) in &tally.causes {
+        println!("given up {count} times: {cause}");
+    }
     println!(
         "{} faults, {} sessions ({} ended by a broken link, {} given up): {} answers, {} wrong, 0 hangs; {} requests repeated, {} inferences begun anew, at most {} calls a session",
         tally.faults,

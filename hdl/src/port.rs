@@ -12,7 +12,7 @@
 //! `frame_valid` pulses with every request whose CRC matches. `rate_set` pulses with the last byte of the response to a
 //! Rate, while `rate` is its index; on a link without rates nobody listens.
 //!
-//! A frame that pauses for more than 2^[`PAUSE_BITS`] cycles between two bytes is dropped. Reset drops everything.
+//! A frame that pauses for more than 2^`pause_bits` cycles between two bytes is dropped. Reset drops everything.
 //!
 //! ```text
 //! clock           _/~\_/~\_/~\_/~\_/~\_
@@ -31,15 +31,13 @@ use bitweft_isa::{
     Space, VERSION,
     architecture::{Architecture, Storage},
     port::{
-        CRC, Command, PAYLOAD_MAX, RATES, REQUEST_HEADER, REQUEST_MAGIC, RESPONSE_HEADER,
-        RESPONSE_MAGIC, Status,
+        CRC, Command, PAUSE_BITS, PAYLOAD_MAX, RATES, REQUEST_HEADER, REQUEST_MAGIC,
+        RESPONSE_HEADER, RESPONSE_MAGIC, Status,
     },
 };
 
 /// Cycles from a row address to the row, for every space.
 pub const READ_WAIT: usize = 7;
-/// Binary logarithm of the longest pause within a frame, in cycles.
-pub const PAUSE_BITS: usize = 24;
 
 /// Bits of `row_address`.
 pub const ADDRESS_BITS: usize = 20;
@@ -93,6 +91,7 @@ pub fn row_bits(architecture: &Architecture, space: Space) -> usize {
 struct Unit<'a> {
     m: Module,
     a: &'a Architecture,
+    pause_bits: usize,
     state: Net,
     next: Vec<(Net, State)>,
 }
@@ -141,15 +140,22 @@ struct Request {
     payload: Net,
 }
 
-/// The unit as a module.
+/// The unit as a module, with the pause of the contract.
 #[must_use]
 pub fn port(architecture: &Architecture) -> Module {
+    with_pause(architecture, PAUSE_BITS)
+}
+
+/// The unit as a module.
+#[must_use]
+pub fn with_pause(architecture: &Architecture, pause_bits: usize) -> Module {
     let m = Module::new("port");
     let state = m.register("state", STATE_BITS);
     let mut unit = Unit {
         m,
         a: architecture,
         state,
+        pause_bits,
         next: Vec::new(),
     };
     let read_byte = unit.m.wire("buffer_address", 8);
@@ -253,7 +259,7 @@ fn receive(unit: &mut Unit<'_>, read_byte: &Net) -> Request {
     unit.go(&m.and(&header_end, &oversized), State::Idle);
     unit.go(&payload_end, State::Check);
     unit.go(&check_end, State::Decode);
-    let pause = m.register("pause", PAUSE_BITS);
+    let pause = m.register("pause", unit.pause_bits);
     let receiving = m.any(&[&header, &payload, &check]);
     let waiting = m.and(&receiving, &m.not(&take));
     m.clocked_reset(&pause, &m.gate(&m.increment(&pause), &waiting), 0);

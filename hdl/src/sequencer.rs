@@ -26,6 +26,7 @@ use bitweft_isa::{
     COUNTERS,
     architecture::{Architecture, Storage},
     descriptor::{FIELDS, Opcode, WORDS},
+    port::State,
 };
 
 /// Read latency of the program and counter memories.
@@ -108,10 +109,12 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     }
     m.clocked_reset(&state, &following, IDLE);
     m.output("running", &m.not(&idle));
+    // isa::port::State: Idle is 0, Running 1.
     let running = m.zero_extend(&m.not(&idle), 8);
+    let stopped = m.literal(State::Stopped as u64, 8);
     m.output(
         "run_state",
-        &m.mux(&m.and(&idle, &failed), &m.literal(2, 8), &running),
+        &m.mux(&m.and(&idle, &failed), &stopped, &running),
     );
     let first = m.and(&load, &m.equals(&step, 0));
     let cycles = m.register("cycles", COUNTER_BITS);

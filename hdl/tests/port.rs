@@ -1,10 +1,10 @@
 //! The host port against `isa::port`, in Verilator, with random stalls both ways.
 
-use bitweft_hdl::port::{READ_WAIT, port};
+use bitweft_hdl::port::{READ_WAIT, port, with_pause};
 use bitweft_isa::{
     Space, VERSION,
     architecture::Architecture,
-    port::{Command, Parsed, Response, Status, parse_response, request},
+    port::{Command, Parsed, REQUEST_MAX, Response, Status, parse_response, request},
 };
 use bitweft_sim::{Build, Model, Profile, lint};
 
@@ -31,7 +31,11 @@ struct Bench {
 
 impl Bench {
     fn new(seed: u64) -> Self {
-        let library = Build::from_text("port", verilog(&architecture()), Profile::Check)
+        Self::of(verilog(&architecture()), seed)
+    }
+
+    fn of(verilog: String, seed: u64) -> Self {
+        let library = Build::from_text("port", verilog, Profile::Check)
             .build()
             .expect("builds");
         let mut model = library.instantiate(seed).expect("instantiates");
@@ -73,34 +77,40 @@ impl Bench {
         self.random >> 40 & 3 != 0
     }
 
+    /// One cycle in which a byte may move each way: whether the one offered was taken, and the one given.
+    fn cycle(&mut self, offer: Option<u8>, accept: bool) -> (bool, Option<u8>) {
+        self.set("receive_valid", u64::from(offer.is_some()));
+        self.set("receive_data", u64::from(offer.unwrap_or(0)));
+        self.set("transmit_ready", u64::from(accept));
+        // Rows come READ_WAIT cycles after their address, garbage before.
+        let address = self.address_history[0];
+        self.set_wide("read_activation", &(self.read)(Space::Activation, address));
+        self.set_wide("read_counter", &(self.read)(Space::Counter, address));
+        self.model.eval().expect("runs");
+        let taken = offer.is_some() && self.get("receive_ready") == 1;
+        let given = accept && self.get("transmit_valid") == 1;
+        let byte = given.then(|| u8::try_from(self.get("transmit_data")).expect("a byte"));
+        self.observe();
+        self.address_history.rotate_left(1);
+        self.address_history[READ_WAIT - 1] = self.get("row_address");
+        self.model.tick(1).expect("runs");
+        (taken, byte)
+    }
+
     /// Sends bytes, and receives until a response is complete or nothing has come for a while.
     fn exchange(&mut self, bytes: &[u8]) -> Option<Response> {
         let (mut sent, mut received, mut quiet) = (0, Vec::new(), 0);
         while quiet < 3000 {
-            let offer = sent < bytes.len() && self.chance();
-            self.set("receive_valid", u64::from(offer));
-            self.set(
-                "receive_data",
-                u64::from(bytes.get(sent).copied().unwrap_or(0)),
-            );
+            let offer = bytes.get(sent).copied().filter(|_| self.chance());
             let accept = self.chance();
-            self.set("transmit_ready", u64::from(accept));
-            // Rows come READ_WAIT cycles after their address, garbage before.
-            let address = self.address_history[0];
-            self.set_wide("read_activation", &(self.read)(Space::Activation, address));
-            self.set_wide("read_counter", &(self.read)(Space::Counter, address));
-            self.model.eval().expect("runs");
-            let taken = offer && self.get("receive_ready") == 1;
-            let given = accept && self.get("transmit_valid") == 1;
+            let (taken, byte) = self.cycle(offer, accept);
             sent += usize::from(taken);
-            if given {
-                received.push(u8::try_from(self.get("transmit_data")).expect("a byte"));
-            }
-            quiet = if taken || given { 0 } else { quiet + 1 };
-            self.observe();
-            self.address_history.rotate_left(1);
-            self.address_history[READ_WAIT - 1] = self.get("row_address");
-            self.model.tick(1).expect("runs");
+            quiet = if taken || byte.is_some() {
+                0
+            } else {
+                quiet + 1
+            };
+            received.extend(byte);
             if let Parsed::Response(response, length) = parse_response(&received) {
                 assert_eq!(length, received.len());
                 return Some(response);
@@ -108,6 +118,24 @@ impl Bench {
         }
         assert!(received.is_empty(), "half a response: {received:?}");
         None
+    }
+
+    /// Sends bytes, whatever is answered.
+    fn pour(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            while !self.cycle(Some(byte), true).0 {}
+        }
+    }
+
+    fn wait(&mut self, cycles: usize) {
+        for _ in 0..cycles {
+            self.cycle(None, true);
+        }
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.chance();
+        self.random.to_le_bytes()[4]
     }
 
     fn observe(&mut self) {
@@ -399,5 +427,49 @@ fn a_flipped_bit_is_never_acted_on() {
             Some(Status::Ok),
             "after bit {bit}"
         );
+    }
+}
+
+/// However much of a request has come, the port is idle again after the pause, and takes the next one.
+#[test]
+fn a_request_that_stops_is_dropped_after_the_pause_and_not_before() {
+    const PAUSE_BITS: usize = 7;
+    let unit = with_pause(&architecture(), PAUSE_BITS);
+    let mut bench = Bench::of(unit.verilog().expect("emits"), 9);
+    let whole = request(Command::Write, 5, Space::Program as u8, 3, &[1, 2, 3, 4]);
+    let identify = request(Command::Identify, 6, 0, 0, &[]);
+    for cut in 1..whole.len() {
+        bench.pour(&whole[..cut]);
+        bench.wait((1 << PAUSE_BITS) + 1);
+        let response = bench.exchange(&identify).expect("a response");
+        assert_eq!(response.sequence, 6, "after {cut} bytes");
+        assert!(bench.writes.is_empty(), "after {cut} bytes");
+        // A pause that is shorter is none.
+        bench.pour(&whole[..cut]);
+        bench.wait((1 << PAUSE_BITS) - 32);
+        let response = bench.exchange(&whole[cut..]).expect("a response");
+        assert_eq!((response.sequence, response.status), (5, Status::Ok as u8));
+        assert_eq!(bench.writes.drain(..).count(), 1, "after {cut} bytes");
+    }
+}
+
+#[test]
+fn random_bytes_are_never_acted_on_and_zeros_end_whatever_they_began() {
+    let mut bench = Bench::new(10);
+    for _ in 0..40 {
+        let mut garbage: Vec<u8> = (0..200).map(|_| bench.byte()).collect();
+        // Beginnings of requests among them, with lengths of all kinds.
+        for at in [20, 90] {
+            let length = bench.byte();
+            let begun = request(Command::Write, 1, 0, 0, &vec![1; usize::from(length)]);
+            let kept = usize::from(bench.byte()).min(begun.len() - 1);
+            garbage.splice(at..at, begun[..kept].iter().copied());
+        }
+        bench.pour(&garbage);
+        bench.pour(&[0; REQUEST_MAX]);
+        // The answer to what the zeros have ended.
+        bench.wait(300);
+        assert!(bench.writes.is_empty() && bench.runs.is_empty());
+        assert_eq!(bench.status(Command::Status, 0, 0, &[]), Some(Status::Ok));
     }
 }

@@ -64,6 +64,7 @@ fn of_driver(error: &DriverError) -> Exit {
     match error {
         DriverError::Simulation(error) => of_simulation(error),
         DriverError::Image(_) | DriverError::Input { .. } => Exit::Failure,
+        DriverError::Unsound { .. } => Exit::Mismatch,
         _ => Exit::Device,
     }
 }

@@ -3,8 +3,10 @@
 mod bench;
 mod board;
 mod boards;
+mod bridge;
 mod chart;
 mod compile;
+mod connection;
 mod console;
 mod cosimulation;
 mod cycle_cost;
@@ -17,6 +19,7 @@ mod experiment;
 mod export;
 mod generate;
 mod inspect;
+mod isa;
 mod method;
 mod options;
 mod quantize;
@@ -77,10 +80,12 @@ enum Command {
     Run(run::Run),
     Board(board::BoardCommand),
     Boards(boards::Boards),
+    Bridge(bridge::Bridge),
     Bench(bench::Bench),
     Experiment(experiment::Experiment),
     Report(report::Report),
     Export(export::Export),
+    Isa(isa::Isa),
     Devices(devices::Devices),
     Demo(demo::Demo),
 }
@@ -100,10 +105,12 @@ impl Command {
             Self::Run(command) => command.run(console),
             Self::Board(command) => command.run(console),
             Self::Boards(command) => command.run(console),
+            Self::Bridge(command) => command.run(console),
             Self::Bench(command) => command.run(console),
             Self::Experiment(command) => command.run(console),
             Self::Report(command) => command.run(console),
             Self::Export(command) => command.run(console),
+            Self::Isa(command) => command.run(console),
             Self::Devices(command) => command.run(console),
             Self::Demo(command) => command.run(console),
         }

@@ -1,44 +1,35 @@
 //! `bitweft run`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bitweft::compiler::compile;
-use bitweft::driver::{DriverError, Runner, Serial, Session, Simulated, Tcp, Traffic, Transport};
+use bitweft::driver::{Runner, Session, Traffic, Transport};
 use bitweft::golden::network::{Executor, argmax};
 use bitweft::model::integer::IntegerNetwork;
-use bitweft_isa::architecture::Architecture;
 use bitweft_isa::image::Image;
-use bitweft_sim::Profile;
 use clap::Args;
 use ndarray::{Array3, Array4, ArrayView3, Axis};
 use serde::Serialize;
 
 use super::compile::host_layers;
+use super::connection::{Connection, Link, check, load};
 use super::console::{Console, grouped};
-use super::cosimulation::library;
-use super::exit::{Exit, UsageError};
-use super::options::{ArchitectureArguments, Board, NetworkArguments, SHIPPED};
-
-/// Power-up state of the simulated processor, where the profile makes it random.
-const SEED: u64 = 1;
+use super::exit::Exit;
+use super::options::{Board, NetworkArguments};
 
 /// Run a network on a board: load it, run images, print classes, accuracy, throughput and latency.
 ///
-/// The board says which architecture it has; --arch is needed only where that is one of your own. With --verify every
-/// byte of every output is compared with the golden model's; a difference exits with 3.
+/// The board says which architecture it has; --arch is needed only where that is one of your own. What has been loaded must
+/// give a known answer first. With --verify instead every byte of every output is compared with the golden model's; a
+/// difference exits with 3.
 #[derive(Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     network: NetworkArguments,
-    /// A serial port (a path, such as /dev/ttyUSB0 or what `board serve --pty` printed), tcp://HOST:PORT, or sim for a
-    /// simulation in this process.
-    #[arg(long, value_name = "PORT")]
-    port: String,
-    /// Architecture of the board: a name or a TOML file. The board is asked if it is left out.
-    #[arg(long, value_name = "NAME|FILE")]
-    arch: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
     /// Input images (.npz, or a folder or .zip of pictures).
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
@@ -48,9 +39,6 @@ pub(crate) struct Run {
     /// Compare every output with the golden model's.
     #[arg(long)]
     verify: bool,
-    /// Stay at the serial line's first rate.
-    #[arg(long)]
-    slow: bool,
 }
 
 /// Seconds of one image.
@@ -102,17 +90,9 @@ impl Run {
             .input
             .load_data(&self.data, shape, Some(limit))?;
         let inputs = data.bytes_for(&network, 0..data.len())?;
-        let boards = self.boards()?;
-        let mut session = self.open(&boards, console)?;
-        let architecture = session.architecture().clone();
-        let board = boards.iter().find(|b| b.architecture == architecture);
-        let board = board.context("the board's architecture")?;
-        if !self.slow {
-            session.speed_up()?;
-        }
-        console.detail(format!("{}: {}", self.port, board.name));
+        let (mut session, board) = self.connection.open(console)?;
         let context = || format!("{} on {}", network.name, board.name);
-        let compiled = compile(&network, &architecture).with_context(context)?;
+        let compiled = compile(&network, session.architecture()).with_context(context)?;
         let mut measured = self
             .infer(&network, &compiled.image, &mut session, &inputs, console)
             .with_context(context)?;
@@ -123,7 +103,7 @@ impl Run {
         });
         let ran = self.summary(
             &network,
-            board,
+            &board,
             measured,
             hits,
             host_layers(&network, &compiled),
@@ -136,47 +116,11 @@ impl Run {
         })
     }
 
-    /// The architectures that the board may have.
-    fn boards(&self) -> Result<Vec<Board>> {
-        match &self.arch {
-            Some(name) => Ok(vec![ArchitectureArguments::named(name).load()?]),
-            None if self.port == "sim" => {
-                Err(UsageError("--port sim: give --arch".to_owned()).into())
-            }
-            None => SHIPPED
-                .iter()
-                .map(|(name, _)| ArchitectureArguments::named(name).load())
-                .collect(),
-        }
-    }
-
-    fn open(&self, boards: &[Board], console: &Console) -> Result<Session<Box<dyn Transport>>> {
-        let transport: Box<dyn Transport> = match self.port.strip_prefix("tcp://") {
-            Some(address) => Box::new(Tcp::connect(address)?),
-            None if self.port == "sim" => {
-                let library = library(&boards[0].architecture, Profile::Fast, console)?;
-                Box::new(Simulated::new(&library, SEED)?)
-            }
-            None => Box::new(Serial::open(Path::new(&self.port))?),
-        };
-        let architectures: Vec<Architecture> =
-            boards.iter().map(|b| b.architecture.clone()).collect();
-        Session::discover(transport, &architectures).map_err(|error| {
-            let context = match &error {
-                DriverError::Stranger { found, .. } => {
-                    format!("{}: {error}; {}", self.port, whose(*found))
-                }
-                _ => self.port.clone(),
-            };
-            anyhow::Error::new(error).context(context)
-        })
-    }
-
     fn infer(
         &self,
         network: &IntegerNetwork,
         image: &Image,
-        session: &mut Session<Box<dyn Transport>>,
+        session: &mut Session<Link>,
         inputs: &Array4<u8>,
         console: &Console,
     ) -> Result<Measured> {
@@ -185,14 +129,19 @@ impl Run {
         let before = session.traffic();
         let mut runner = Runner::new(session, image)?;
         let begin = Instant::now();
-        runner.load()?;
+        load(&mut runner, console)?;
+        let load_time = begin.elapsed();
+        let loaded = runner.session().traffic();
+        if !self.verify {
+            check(&mut runner, network, &executor, last)?;
+        }
         let mut measured = Measured {
-            load: begin.elapsed(),
+            load: load_time,
             phases: image.phases.len(),
             ..Measured::default()
         };
-        let loaded = runner.session().traffic();
         measured.load_bytes = bytes(loaded) - bytes(before);
+        let checked = runner.session().traffic();
         let bar = console.bar(inputs.dim().0, "running");
         for (index, input) in inputs.axis_iter(Axis(0)).enumerate() {
             let flat: Vec<u8> = input.iter().copied().collect();
@@ -215,7 +164,7 @@ impl Run {
         }
         bar.finish_and_clear();
         let after = runner.session().traffic();
-        measured.run_bytes = bytes(after) - bytes(loaded);
+        measured.run_bytes = bytes(after) - bytes(checked);
         measured.repeated = after.repeated_requests - before.repeated_requests;
         measured.verified = self.verify;
         Ok(measured)
@@ -242,7 +191,7 @@ impl Run {
         Ran {
             network: network.name.clone(),
             architecture: board.name.clone(),
-            port: self.port.clone(),
+            port: self.connection.port.clone(),
             rate: measured.rate,
             images,
             top1: hits.map(|hits| hits as f64 / images.max(1) as f64),
@@ -268,19 +217,6 @@ impl Run {
             phases: measured.phases,
             host_layers,
         }
-    }
-}
-
-/// Which board has a fingerprint, and what to do about it.
-fn whose(fingerprint: u32) -> String {
-    let shipped = SHIPPED.iter().map(|(name, _)| *name).find(|name| {
-        let board = ArchitectureArguments::named(name).load();
-        board.is_ok_and(|board| board.architecture.fingerprint() == fingerprint)
-    });
-    match shipped {
-        Some(name) => format!("that is `{name}`: give --arch {name}, or leave --arch out"),
-        None => "no architecture that comes with bitweft has it: give --arch with the TOML file that the bitstream was made from"
-            .to_owned(),
     }
 }
 

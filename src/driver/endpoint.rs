@@ -160,6 +160,18 @@ impl Endpoint {
         }
     }
 
+    /// Whether somebody would take what is written.
+    pub(super) fn has_client(&self) -> bool {
+        match self {
+            Self::Pty { master, .. } => {
+                let mut watched = [PollFd::new(master, PollFlags::IN)];
+                let polled = poll(&mut watched, Some(&Timespec::default()));
+                polled.is_err() || !watched[0].revents().contains(PollFlags::HUP)
+            }
+            Self::Tcp { client, .. } => client.as_ref().is_some_and(|client| !has_left(client)),
+        }
+    }
+
     /// The rate to which the client has set its side.
     pub(super) fn rate(&self) -> Option<u32> {
         match self {

@@ -2,6 +2,7 @@
 //! responses on it. A board and the simulated processor take the same session.
 
 mod endpoint;
+pub mod mlperf_tiny;
 mod serial;
 mod session;
 mod simulated;
@@ -169,6 +170,23 @@ pub enum DriverError {
         expected: usize,
         /// Why.
         reason: &'static str,
+    },
+    /// What was loaded does not compute what it should.
+    #[error(
+        "{differing} of {total} bytes of a known answer differ (byte {first} is {found}, not {expected}): what the board holds or \
+         how it computes is not sound; load again, and make sure that its bitstream meets its clock"
+    )]
+    Unsound {
+        /// Bytes that differ.
+        differing: usize,
+        /// Bytes of the answer.
+        total: usize,
+        /// The first byte that differs.
+        first: usize,
+        /// Its value.
+        found: u8,
+        /// What it should be.
+        expected: u8,
     },
     /// Input of another size than the image's.
     #[error("the input has {found} bytes, the program expects {expected}")]

@@ -13,10 +13,7 @@ use super::{DriverError, Transport};
 use bitweft_isa::{
     COUNTERS, Space, VERSION,
     architecture::Architecture,
-    port::{
-        CRC, Command, PAYLOAD_MAX, Parsed, RATES, REQUEST_HEADER, Response, Status, parse_response,
-        request,
-    },
+    port::{Command, Parsed, RATES, REQUEST_MAX, Response, Status, parse_response, request},
 };
 use std::time::{Duration, Instant};
 
@@ -25,7 +22,7 @@ const ATTEMPTS_MAX: usize = 6;
 /// Attempts at the rate in force before the first rate is taken.
 const ATTEMPTS_AT_RATE: usize = 2;
 /// Zeros that end whatever frame the device may believe to be in, and that are breaks to a faster line.
-const FLUSH: [u8; REQUEST_HEADER + PAYLOAD_MAX + CRC] = [0; REQUEST_HEADER + PAYLOAD_MAX + CRC];
+const FLUSH: [u8; REQUEST_MAX] = [0; REQUEST_MAX];
 /// Polls, and time, after which a run is given up, if the caller sets no other.
 const POLLS_MAX: usize = 1_000_000;
 const RUN_TIME_MAX: Duration = Duration::from_secs(120);
@@ -256,7 +253,7 @@ impl<T: Transport> Session<T> {
             }
         }
         Err(DriverError::NoAnswer {
-            command: name(asked.command),
+            command: asked.command.name(),
             garbage_bytes,
         })
     }
@@ -370,7 +367,7 @@ impl<T: Transport> Session<T> {
 
 fn wrong_size(command: Command, found: usize, expected: usize) -> DriverError {
     DriverError::Answer {
-        command: name(command),
+        command: command.name(),
         found,
         expected,
     }
@@ -382,25 +379,13 @@ fn accepted(asked: &Request<'_>, response: Response) -> Result<Vec<u8>, DriverEr
         return Ok(response.payload);
     }
     let status = Status::from_code(response.status)
-        .map_or_else(|| response.status.to_string(), |s| format!("{s:?}"));
+        .map_or_else(|| response.status.to_string(), |s| s.name().to_owned());
     Err(DriverError::Refused {
-        command: name(asked.command),
+        command: asked.command.name(),
         space: asked.space.map_or("no memory", space_name),
         address: asked.address,
         status,
     })
-}
-
-fn name(command: Command) -> &'static str {
-    match command {
-        Command::Identify => "Identify",
-        Command::Write => "Write",
-        Command::Read => "Read",
-        Command::Run => "Run",
-        Command::Status => "Status",
-        Command::Stop => "Stop",
-        Command::Rate => "Rate",
-    }
 }
 
 fn space_name(space: Space) -> &'static str {

@@ -16,6 +16,7 @@ use bitweft::{
 };
 use bitweft_isa::architecture::Architecture;
 use bitweft_sim::{Build, Library, Profile};
+use std::collections::BTreeMap;
 
 /// Inferences of a session.
 const INFERENCES: usize = 3;
@@ -29,6 +30,8 @@ pub(crate) struct Tally {
     /// Sessions that ended because the link broke, and those that gave up for another reason.
     pub(crate) broken: usize,
     pub(crate) failed: usize,
+    /// Why those gave up.
+    pub(crate) causes: BTreeMap<String, usize>,
     pub(crate) answers: usize,
     pub(crate) wrong: usize,
     pub(crate) restarts: usize,
@@ -100,7 +103,10 @@ impl Soak {
             match &result {
                 Ok(()) => {}
                 Err(DriverError::Link(_)) => tally.broken += 1,
-                Err(_) => tally.failed += 1,
+                Err(error) => {
+                    tally.failed += 1;
+                    *tally.causes.entry(cause(error)).or_default() += 1;
+                }
             }
             tally.sessions += 1;
             tally.calls_max = tally.calls_max.max(bench.calls - before);
@@ -130,6 +136,19 @@ impl Soak {
         }
         tally.repeated += session.traffic().repeated_requests;
         Ok(())
+    }
+}
+
+/// An error without what differs from case to case.
+fn cause(error: &DriverError) -> String {
+    match error {
+        DriverError::NoAnswer { command, .. } => format!("no answer to {command}"),
+        DriverError::Refused {
+            command, status, ..
+        } => format!("{command} refused: {status}"),
+        DriverError::Answer { command, .. } => format!("an answer to {command} of another size"),
+        DriverError::Run { reason, .. } => format!("a run that stopped early: {reason}"),
+        other => other.to_string(),
     }
 }
 

@@ -204,3 +204,22 @@ fn verify_compares_every_layer_of_a_network() {
         .filter_map(|layer| layer["busy_fraction"].as_f64());
     assert!(busy.clone().all(|part| part <= 1.0) && busy.fold(0.0, f64::max) > 0.1);
 }
+
+#[test]
+fn the_contract_is_written_in_every_format() {
+    let files = Files::new();
+    let contract = json(&["isa", "--json", "--arch", "tiny"]);
+    assert_eq!(contract["version"], bitweft_isa::VERSION);
+    assert_eq!(contract["processor"]["memories"][2]["row_bytes"], 3);
+    for (format, beginning) in [("markdown", "# "), ("c", "/* "), ("json", "{")] {
+        let file = files.text("isa");
+        let arguments = ["isa", "--format", format, "-o", &file, "--quiet"];
+        assert_eq!(bitweft(&arguments).status.code(), Some(0));
+        let written = std::fs::read_to_string(&file).expect("reads");
+        assert!(written.starts_with(beginning), "{format}: {written}");
+        let printed = bitweft(&["isa", "--format", format]).stdout;
+        assert_eq!(String::from_utf8_lossy(&printed).trim(), written.trim());
+    }
+    let error = fails(2, &["isa", "--arch", "huge"]);
+    assert_contains(&error, &["huge", "tiny"]);
+}

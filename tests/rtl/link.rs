@@ -4,7 +4,11 @@
 mod cases;
 
 use bitweft::driver::{ByteLevel, Device, DriverError, Runner, Session, Simulated, Transport};
-use bitweft_isa::{architecture::Architecture, port::RATES};
+use bitweft_isa::{
+    Space,
+    architecture::Architecture,
+    port::{CRC, Command, RATES, REQUEST_HEADER, State},
+};
 use bitweft_sim::{Build, Library, Profile};
 use cases::{
     faults::Rates,
@@ -107,6 +111,98 @@ fn garbage_and_silence_end_and_are_told_apart() {
     }
 }
 
+#[test]
+fn a_stream_of_inputs_gives_its_answers_in_order_and_the_loading_shows() {
+    let case = cases::cases().swap_remove(0);
+    let compiled = bitweft::compiler::compile(&case.network, &tiny()).expect("compiles");
+    let simulated = Simulated::new(&library(), 1).expect("starts");
+    let mut session = Session::open(simulated, &tiny()).expect("opens");
+    let mut runner = Runner::new(&mut session, &compiled.image).expect("suits");
+    let mut seen = Vec::new();
+    runner
+        .load(|done, total| seen.push((done, total)))
+        .expect("loads");
+    let bytes = |write: &bitweft_isa::image::Write| write.rows.len();
+    let total: usize = compiled.image.phases[0].writes.iter().map(bytes).sum();
+    assert!(seen.is_sorted() && seen.len() >= compiled.image.phases[0].writes.len());
+    assert!(seen.iter().all(|&(done, all)| done < total && all == total));
+    let last = compiled.image.layers.last().expect("a layer").tensor;
+    let inputs = case.inputs.iter().take(3);
+    let expected = inputs.clone().map(|input| {
+        let golden = bitweft::golden::network::run(&case.network, input.view()).expect("runs");
+        golden[last].iter().copied().collect::<Vec<u8>>()
+    });
+    let expected: Vec<_> = expected.collect();
+    // One of another size ends it.
+    let bytes = inputs.map(|input| input.iter().copied().collect::<Vec<u8>>());
+    let bytes: Vec<Vec<u8>> = bytes.chain([vec![0; 3], vec![]]).collect();
+    let results: Vec<_> = runner.stream(&bytes).collect();
+    let (refused, answers) = results.split_last().expect("results");
+    assert!(matches!(refused, Err(DriverError::Input { found: 3, .. })));
+    let answers: Vec<_> = answers.iter().map(|r| r.as_ref().expect("runs")).collect();
+    assert!(answers.iter().map(|a| &a.output).eq(&expected));
+    let clock = 1e6;
+    let compute = answers[0].compute(clock).as_secs_f64();
+    assert!((compute * clock - answers[0].cycles as f64).abs() < 1e-3 * clock);
+}
+
+/// A link on which one byte of a memory changes behind the CRC, once.
+struct Upset {
+    inner: Simulated,
+    space: Option<Space>,
+}
+
+impl Transport for Upset {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), DriverError> {
+        let hit = self
+            .space
+            .filter(|&space| bytes[1] == Command::Write as u8 && bytes[3] == space as u8);
+        if hit.is_none() {
+            return self.inner.send(bytes);
+        }
+        self.space = None;
+        let mut changed = bytes.to_vec();
+        changed[REQUEST_HEADER + 3] ^= 0x55;
+        let end = changed.len() - CRC;
+        let crc = crc32fast::hash(&changed[1..end]).to_le_bytes();
+        changed[end..].copy_from_slice(&crc);
+        self.inner.send(&changed)
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>, DriverError> {
+        self.inner.receive()
+    }
+
+    fn patience(&self) -> usize {
+        self.inner.patience()
+    }
+}
+
+#[test]
+fn what_the_memories_hold_wrong_shows_in_a_known_answer() {
+    let library = library();
+    let case = cases::cases().swap_remove(0);
+    let compiled = bitweft::compiler::compile(&case.network, &tiny()).expect("compiles");
+    let last = compiled.image.layers.last().expect("a layer").tensor;
+    let golden = bitweft::golden::network::run(&case.network, case.inputs[0].view()).expect("runs");
+    let answer: Vec<u8> = golden[last].iter().copied().collect();
+    let input: Vec<u8> = case.inputs[0].iter().copied().collect();
+    for space in [None, Some(Space::Plane), Some(Space::Record)] {
+        let inner = Simulated::new(&library, 1).expect("starts");
+        let mut session = Session::open(Upset { inner, space }, &tiny()).expect("opens");
+        let mut runner = Runner::new(&mut session, &compiled.image).expect("suits");
+        runner.load(|_, _| ()).expect("acknowledged");
+        let result = runner.check(&input, &answer);
+        assert_eq!(result.is_err(), space.is_some(), "{space:?}: {result:?}");
+        if let Err(error) = result {
+            assert!(matches!(error, DriverError::Unsound { .. }), "{error}");
+            assert!(error.to_string().contains("load again"), "{error}");
+            // What is loaded again is sound.
+            runner.check(&input, &answer).expect("loads again");
+        }
+    }
+}
+
 /// A serial line that carries nothing above a rate.
 struct Slow {
     inner: Simulated,
@@ -177,7 +273,7 @@ fn a_run_is_cancelled_at_the_end_of_its_descriptor() {
         panic!("{error}");
     };
     assert!(finished < phase.descriptors);
-    assert_eq!(session.status().expect("answers").state, 0);
+    assert_eq!(session.status().expect("answers").state, Some(State::Idle));
     // What was cancelled is not in the way of what comes next.
     session.limit_run_time(Duration::from_secs(60));
     session.run(0, phase.descriptors).expect("runs");

@@ -6,6 +6,8 @@
 //! image. A *chunk* is `quads` consecutive quads of the flattened (kernel row, kernel column, quad)
 //! order. A *position* is an accumulator: 0 holds the sum of inputs, 1.. the filters of non-zero width.
 
+use crate::codes::codes;
+
 /// 32-bit words of a descriptor.
 pub const WORDS: usize = 16;
 /// Bits of an activation word address.
@@ -15,10 +17,9 @@ pub const PLANE_ADDRESS_BITS: usize = 20;
 /// Bits of a record address.
 pub const RECORD_ADDRESS_BITS: usize = 16;
 
+codes! {
 /// What a descriptor does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Opcode {
+Opcode {
     /// Ends the run.
     End = 0,
     /// Convolution of one tile of filters (dense, fully connected, or one quad of a depthwise layer).
@@ -30,13 +31,14 @@ pub enum Opcode {
     /// Elementwise sum: records `record_base`, `+ 1` scale the inputs, `+ 2` the sum.
     Add = 4,
 }
+}
 
-/// A bit field of a descriptor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A bit field of a descriptor, or of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Field {
     /// Name in documents, waveforms and errors.
     pub name: &'static str,
-    /// Word of the descriptor.
+    /// Word of the descriptor; a record is one wide word.
     pub word: usize,
     /// Lowest bit.
     pub low: usize,
@@ -44,16 +46,25 @@ pub struct Field {
     pub bits: usize,
     /// Two's complement?
     pub signed: bool,
+    /// What it holds.
+    pub text: &'static str,
 }
 
 macro_rules! fields {
-    ($($(#[$doc:meta])* $name:ident: $word:literal, $low:literal, $bits:literal, $signed:literal;)*) => {
+    ($($(#[doc = $text:literal])* $name:ident: $word:literal, $low:literal, $bits:literal, $signed:literal;)*) => {
         /// Fields of a descriptor as numbers.
         #[derive(Debug, Clone, PartialEq, Eq, Default)]
-        pub struct Descriptor { $($(#[$doc])* pub $name: i64,)* }
+        pub struct Descriptor { $($(#[doc = $text])* pub $name: i64,)* }
 
         /// Every field's place.
-        pub const FIELDS: &[Field] = &[$(Field { name: stringify!($name), word: $word, low: $low, bits: $bits, signed: $signed },)*];
+        pub const FIELDS: &[Field] = &[$(Field {
+            name: stringify!($name),
+            word: $word,
+            low: $low,
+            bits: $bits,
+            signed: $signed,
+            text: concat!($($text),*).trim_ascii_start(),
+        },)*];
 
         impl Descriptor {
             fn values(&self) -> Vec<i64> { vec![$(self.$name),*] }

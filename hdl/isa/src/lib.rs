@@ -3,13 +3,17 @@
 //! sides must agree on is written here once.
 
 pub mod architecture;
+pub mod codes;
 pub mod descriptor;
+pub mod document;
 pub mod image;
 pub mod layout;
 pub mod plane;
 pub mod port;
 pub mod record;
 pub mod timing;
+
+use codes::codes;
 
 /// Version of this contract; part of every architecture fingerprint.
 pub const VERSION: u32 = 3;
@@ -24,11 +28,9 @@ pub const ROWS: usize = 8;
 /// Widest filter in bits.
 pub const FILTER_BITS_MAX: u8 = 8;
 
+codes! {
 /// Memories that software can reach. An address counts rows of the space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[repr(u8)]
-pub enum Space {
+Space {
     /// Descriptors: rows of one 32-bit word.
     Program = 0,
     /// Filter records.
@@ -37,10 +39,24 @@ pub enum Space {
     Plane = 2,
     /// Activations: rows of one word a column.
     Activation = 3,
-    /// Counters: rows of one 32-bit word, [`COUNTERS`] a descriptor of the last run, read only.
+    /// Counters: rows of one 32-bit word, `COUNTERS` a descriptor of the last run, read only.
     Counter = 4,
 }
+}
 
-/// Counters of one descriptor, in this order: cycles, busy cycles of the array, cycles in which the
-/// array waited for tables, cycles in which it waited for the drain.
-pub const COUNTERS: usize = 4;
+codes! {
+/// Counters of one descriptor, in the order of their rows.
+Counter {
+    /// From the descriptor's first program word read to the cycle in which its counters are written.
+    Cycles = 0,
+    /// Cycles in which the array was busy.
+    Busy = 1,
+    /// Cycles in which the array waited for its tables.
+    FillStall = 2,
+    /// Cycles in which it waited for the drain.
+    DrainStall = 3,
+}
+}
+
+/// Counters of one descriptor.
+pub const COUNTERS: usize = Counter::ALL.len();

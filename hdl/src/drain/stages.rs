@@ -114,11 +114,16 @@ impl Pulses<'_> {
         };
         let bias = field(0, record::BIAS_BITS, 0);
         self.way_outputs("bias", &bias, until, SLOT_TO_VALUE + POST_BIAS);
-        let left = field(record::LEFT_LOW, 4, IDENTITY_LEFT);
+        let left = field(record::LEFT_LOW, record::LEFT_BITS, IDENTITY_LEFT);
         self.way_outputs("left", &left, until, SLOT_TO_VALUE + POST_HALVE);
         for (name, low, bits, identity) in [
-            ("mantissa", record::MANTISSA_LOW, 31, IDENTITY_MANTISSA),
-            ("right", record::RIGHT_LOW, 6, 0),
+            (
+                "mantissa",
+                record::MANTISSA_LOW,
+                record::MANTISSA_BITS,
+                IDENTITY_MANTISSA,
+            ),
+            ("right", record::RIGHT_LOW, record::RIGHT_BITS, 0),
         ] {
             let field = field(low, bits, identity);
             self.way_outputs(name, &field, until, SLOT_TO_VALUE + POST_SCALE);

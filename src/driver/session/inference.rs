@@ -7,7 +7,10 @@ use bitweft_isa::{
     COUNTERS, Space,
     image::{Image, Layer},
 };
-use std::time::{Duration, Instant};
+use std::{
+    ops::DerefMut,
+    time::{Duration, Instant},
+};
 
 /// Times that an inference is begun before it is given up.
 const STARTS_MAX: usize = 6;
@@ -25,9 +28,19 @@ pub struct Inference {
     pub restarts: usize,
 }
 
+impl Inference {
+    /// The processor's part of the latency at its clock; the rest is the link's and the host's.
+    #[must_use]
+    pub fn compute(&self, clock_hertz: f64) -> Duration {
+        Duration::try_from_secs_f64(self.cycles as f64 / clock_hertz).unwrap_or_default()
+    }
+}
+
 /// A network on a processor. It stays there between inferences where the processor has room for all of it.
-pub struct Runner<'a, T> {
-    session: &'a mut Session<T>,
+///
+/// `S` is a session, owned (`Box<Session<T>>`) or borrowed (`&mut Session<T>`).
+pub struct Runner<'a, S> {
+    session: S,
     image: &'a Image,
     /// The phase whose rows the processor's memories hold.
     resident: Option<usize>,
@@ -43,12 +56,16 @@ struct Position {
     cycles: u64,
 }
 
-impl<'a, T: Transport> Runner<'a, T> {
+impl<'a, S, T> Runner<'a, S>
+where
+    S: DerefMut<Target = Session<T>>,
+    T: Transport,
+{
     /// A network about to be run.
     ///
     /// # Errors
-    /// An image for another architecture.
-    pub fn new(session: &'a mut Session<T>, image: &'a Image) -> Result<Self, DriverError> {
+    /// An image for another architecture, of which nothing has been sent then.
+    pub fn new(session: S, image: &'a Image) -> Result<Self, DriverError> {
         image.check(session.architecture())?;
         Ok(Self {
             session,
@@ -59,16 +76,64 @@ impl<'a, T: Transport> Runner<'a, T> {
 
     /// The session below.
     pub fn session(&mut self) -> &mut Session<T> {
-        self.session
+        &mut self.session
     }
 
-    /// Writes the first phase, so that the first inference takes no longer than the others.
+    /// Writes the first phase, so that the first inference takes no longer than the others. `progress` sees, before
+    /// every part, the bytes acknowledged and the bytes of all of it.
     ///
     /// # Errors
     /// As [`Session::write`].
-    pub fn load(&mut self) -> Result<(), DriverError> {
+    pub fn load(&mut self, mut progress: impl FnMut(usize, usize)) -> Result<(), DriverError> {
         self.session.regain_rate()?;
-        self.make_resident(0)
+        self.make_resident(0, &mut progress)
+    }
+
+    /// Makes sure of what the processor holds: runs an input whose answer (the golden model's output of the last layer) is known.
+    ///
+    /// The acknowledgement of every write says that its CRC-32 matched and its rows went to the memory; programs,
+    /// records and planes cannot be read back. This sees every phase at work, and what changes no byte of the answer it cannot see.
+    ///
+    /// # Errors
+    /// [`DriverError::Unsound`]; as [`Runner::infer`].
+    pub fn check(&mut self, input: &[u8], answer: &[u8]) -> Result<(), DriverError> {
+        let output = self.infer(input)?.output;
+        let differs = |at: &usize| output.get(*at) != answer.get(*at);
+        let total = answer.len().max(output.len());
+        let mut differing = (0..total).filter(differs);
+        let Some(first) = differing.next() else {
+            return Ok(());
+        };
+        let byte = |bytes: &[u8]| bytes.get(first).copied().unwrap_or(0);
+        // Whoever goes on begins with a new load.
+        self.resident = None;
+        Err(DriverError::Unsound {
+            differing: 1 + differing.count(),
+            total,
+            first,
+            found: byte(&output),
+            expected: byte(answer),
+        })
+    }
+
+    /// Runs one input after the other, each when it is asked for; ends after the first error.
+    ///
+    /// An input is sent when the one before has been computed: while a run is in progress the memories are the
+    /// processor's own (`isa::port`).
+    pub fn stream<'s, I>(
+        &'s mut self,
+        inputs: I,
+    ) -> impl Iterator<Item = Result<Inference, DriverError>> + use<'s, 'a, S, T, I>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
+        let mut failed = false;
+        let inputs = inputs.into_iter();
+        inputs.map_while(move |input| {
+            let result = (!failed).then(|| self.infer(input.as_ref()))?;
+            failed = result.is_err();
+            Some(result)
+        })
     }
 
     /// Runs one input, `[h, w, c]` bytes.
@@ -151,7 +216,7 @@ impl<'a, T: Transport> Runner<'a, T> {
         if at.pending == 0 {
             return Ok(());
         }
-        self.make_resident(at.phase)?;
+        self.make_resident(at.phase, &mut |_, _| ())?;
         self.session.run(at.descriptor, at.pending)?;
         let counters: Vec<[u32; COUNTERS]> = self.session.counters(at.descriptor, at.pending)?;
         at.cycles += counters.iter().map(|four| u64::from(four[0])).sum::<u64>();
@@ -160,13 +225,25 @@ impl<'a, T: Transport> Runner<'a, T> {
         Ok(())
     }
 
-    fn make_resident(&mut self, phase: usize) -> Result<(), DriverError> {
+    fn make_resident(
+        &mut self,
+        phase: usize,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(), DriverError> {
         if self.resident == Some(phase) {
             return Ok(());
         }
         self.resident = None;
         if let Some(phase) = self.image.phases.get(phase) {
-            self.session.load(phase)?;
+            let total = phase.writes.iter().map(|write| write.rows.len()).sum();
+            let mut done = 0;
+            for write in &phase.writes {
+                for (address, rows) in self.session.parts(write) {
+                    progress(done, total);
+                    self.session.write(write.space, address, rows)?;
+                    done += rows.len();
+                }
+            }
         }
         self.resident = Some(phase);
         Ok(())

@@ -4,7 +4,7 @@ use super::{Request, Session, wrong_size};
 use crate::driver::{DriverError, Transport};
 use bitweft_isa::{
     COUNTERS, Space,
-    image::{Image, Phase},
+    image::{Image, Phase, Write},
     layout::Placement,
     port::{Command, PAYLOAD_MAX},
 };
@@ -12,6 +12,8 @@ use bitweft_isa::{
 /// Requests on their way at a time: what is written, and what is read (`isa::port::BACKLOG`).
 const WRITES_AHEAD: usize = 8;
 const READS_AHEAD: usize = 2;
+/// Requests between two looks at the progress of loading.
+const REQUESTS_A_PART: usize = 4 * WRITES_AHEAD;
 
 impl<T: Transport> Session<T> {
     /// Writes whole rows from `address` on.
@@ -102,6 +104,16 @@ impl<T: Transport> Session<T> {
             .writes
             .iter()
             .try_for_each(|write| self.write(write.space, write.address, &write.rows))
+    }
+
+    /// What is to be written, in parts of not too many requests: first row and rows of each.
+    pub(super) fn parts<'w>(&self, write: &'w Write) -> Vec<(usize, &'w [u8])> {
+        let row = self.architecture.row_bytes(write.space);
+        let rows = REQUESTS_A_PART * (PAYLOAD_MAX / row);
+        let parts = write.rows.chunks(rows * row).enumerate();
+        parts
+            .map(|(at, part)| (write.address + at * rows, part))
+            .collect()
     }
 
     /// Writes an input, `[h, w, c]` bytes.

@@ -2,7 +2,7 @@
 
 use super::{Request, Session, accepted, wrong_size};
 use crate::driver::{DriverError, Transport};
-use bitweft_isa::port::{Command, Status};
+use bitweft_isa::port::{Command, State, Status};
 use std::time::{Duration, Instant};
 
 /// Longest time that a descriptor takes to end.
@@ -11,8 +11,8 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(60);
 /// What the processor is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunStatus {
-    /// 0 idle, 1 running, 2 stopped by a descriptor that is no operation.
-    pub state: u8,
+    /// What it is doing; none where that is nothing the contract knows.
+    pub state: Option<State>,
     /// Sequence of the Run or Stop taken last.
     pub tag: u8,
     /// Descriptors finished in the run.
@@ -50,14 +50,16 @@ impl<T: Transport> Session<T> {
                 })
             };
             match status.state {
-                0 if status.finished == count => return Ok(()),
-                0 => return stopped("it met an end or was stopped"),
-                1 if begin.elapsed() > self.run_time_max => {
+                Some(State::Idle) if status.finished == count => return Ok(()),
+                Some(State::Idle) => return stopped("it met an end or was stopped"),
+                Some(State::Running) if begin.elapsed() > self.run_time_max => {
                     self.cancel()?;
                     return stopped("it did not end in time");
                 }
-                1 => {}
-                _ => return stopped("it met a descriptor that is no operation"),
+                Some(State::Running) => {}
+                Some(State::Stopped) | None => {
+                    return stopped("it met a descriptor that is no operation");
+                }
             }
         }
         Err(DriverError::Run {
@@ -93,7 +95,7 @@ impl<T: Transport> Session<T> {
             return Err(wrong_size(Command::Status, payload.len(), 4));
         };
         Ok(RunStatus {
-            state,
+            state: State::from_code(state),
             tag,
             finished: usize::from(u16::from_le_bytes([low, high])),
         })
@@ -108,7 +110,7 @@ impl<T: Transport> Session<T> {
         self.tag = self.sequence;
         let begin = Instant::now();
         for _ in 0..self.polls_max {
-            if self.status()?.state != 1 {
+            if self.status()?.state != Some(State::Running) {
                 return Ok(());
             }
             if begin.elapsed() > STOP_TIME_MAX {

@@ -1,5 +1,6 @@
 //! The virtual board and `bitweft run`, as processes: pseudo-terminal and TCP, bytes and bits, and what goes wrong.
 
+mod bridge;
 #[path = "../../cases/mod.rs"]
 mod cases;
 mod ports;

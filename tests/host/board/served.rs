@@ -110,7 +110,7 @@ pub(crate) fn error_of(code: i32, output: &Output) -> String {
     error
 }
 
-/// A virtual board in a process of its own.
+/// A virtual board (or a bridge) in a process of its own.
 pub(crate) struct Board {
     process: Child,
     pub(crate) port: String,
@@ -118,9 +118,13 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn serve(board: &str, more: &[&str]) -> Self {
+        Self::start(&[&["board", "serve", "--board", board], more].concat())
+    }
+
+    /// Anything that prints where it can be connected to, and stays.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut process = Command::new(PROGRAM)
-            .args(["board", "serve", "--board", board])
-            .args(more)
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("starts");
