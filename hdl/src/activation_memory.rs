@@ -40,6 +40,9 @@ use bitweft_isa::{
 /// Units that write bytes.
 pub const WRITERS: [&str; 1] = ["write_back"];
 
+/// Input of the unit with `activation_storage` = `single_port`: a clock twice as fast, rising with `clock`. Only cells read it.
+pub const MEMORY_CLOCK: &str = "memory_clock";
+
 /// Cycles from a write enable to the first address that reads what was written.
 pub const WRITE_TO_READ: usize = 1;
 
@@ -83,9 +86,19 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
     let host_address = module.input("host_address", bits);
     let reads = read_addresses(&module, columns, &host_address);
     let lanes = writes(&module, architecture, &host_address);
+    let memory_clock = (architecture.activation_storage == Storage::SinglePort)
+        .then(|| module.input(MEMORY_CLOCK, 1));
     let bank = |column: usize, half: usize, address: &Net| {
         if architecture.drain_ways == 1 {
-            shared_bank(&module, architecture, (column, half), &lanes, address)
+            let clock = memory_clock.as_ref();
+            shared_bank(
+                &module,
+                architecture,
+                (column, half),
+                &lanes,
+                address,
+                clock,
+            )
         } else {
             split_bank(&module, architecture, (column, half), &lanes, address)
         }
@@ -164,29 +177,26 @@ fn shared_bank(
     (column, half): (usize, usize),
     lanes: &[LaneWrite],
     read_address: &Net,
+    memory_clock: Option<&Net>,
 ) -> Net {
     let memory = ByteMemory {
+        storage: architecture.activation_storage,
         bytes: QUAD,
         depth: architecture.activation_words.div_ceil(halves(architecture)),
     };
     let side_by_side = |nets: Vec<&Net>| module.concat(&nets);
     let address = module.any(&lanes.iter().map(|lane| &lane.address).collect::<Vec<_>>());
-    let outputs = module.instance(
-        &bank_name(architecture, (column, half)),
-        &memory.build(),
-        &[
-            (
-                "write_enable",
-                &side_by_side(lanes.iter().map(|lane| &lane.enables[half]).collect()),
-            ),
-            ("write_address", &address),
-            (
-                "write_data",
-                &side_by_side(lanes.iter().map(|lane| &lane.data[column]).collect()),
-            ),
-            ("read_address", read_address),
-        ],
-    );
+    let enable = side_by_side(lanes.iter().map(|lane| &lane.enables[half]).collect());
+    let data = side_by_side(lanes.iter().map(|lane| &lane.data[column]).collect());
+    let mut ports = vec![
+        ("write_enable", &enable),
+        ("write_address", &address),
+        ("write_data", &data),
+        ("read_address", read_address),
+    ];
+    ports.extend(memory_clock.map(|clock| ("memory_clock", clock)));
+    let name = bank_name(architecture, (column, half));
+    let outputs = module.instance(&name, &memory.build(), &ports);
     outputs.get("read_data").clone()
 }
 

@@ -8,7 +8,8 @@
 //! For simulation PLLs are wires: `board_clock` is then the processor's clock.
 
 use crate::{
-    builder::{EmitError, Module},
+    activation_memory::MEMORY_CLOCK,
+    builder::{EmitError, Module, Net},
     link::link,
     pll::{self, Family, PllError},
     top,
@@ -20,6 +21,7 @@ use bitweft_isa::{
 
 const ECP5_PLL: &str = include_str!("../vendor/ecp5_pll.v");
 const ICE40_PLL: &str = include_str!("../vendor/ice40_pll.v");
+const ICE40_PLL_DOUBLE: &str = include_str!("../vendor/ice40_pll_double.v");
 const RESET_SYNCHRONIZER: &str = include_str!("../vendor/reset_synchronizer.v");
 
 /// Name of the top module.
@@ -113,11 +115,12 @@ impl Board {
             .collect()
     }
 
-    /// The PLL's setting; none where the board's clock is the processor's.
+    /// The PLL's setting; none where the board's clock is the processor's. With `memory_clock` (on iCE40) there is one in any
+    /// case, which makes a clock twice as fast besides.
     ///
     /// # Errors
     /// The clock cannot be made, or is too slow for the link.
-    pub fn pll(&self) -> Result<Option<pll::Setting>, BoardError> {
+    pub fn pll(&self, memory_clock: bool) -> Result<Option<pll::Setting>, BoardError> {
         let least_hertz = RATES
             .iter()
             .max()
@@ -127,6 +130,13 @@ impl Board {
                 found_hertz: self.clock_hertz,
                 least_hertz,
             });
+        }
+        if memory_clock && self.family == Family::Ice40 {
+            let faster = pll::setting(self.family, self.input_hertz, 2 * self.clock_hertz)?;
+            return Ok(Some(pll::Setting {
+                module: "ice40_pll_double",
+                ..faster
+            }));
         }
         if self.clock_hertz == self.input_hertz {
             return Ok(None);
@@ -153,8 +163,17 @@ pub fn verilog(architecture: &Architecture, board: &Board) -> Result<String, Boa
 /// A clock that cannot be made or is too slow.
 pub fn build(architecture: &Architecture, board: &Board) -> Result<Module, BoardError> {
     let m = Module::new(BOARD_TOP);
-    clocking(&m, board.pll()?);
     let processor = top::build(architecture);
+    let memory_clock = processor
+        .ports()
+        .iter()
+        .any(|(port, ..)| port == MEMORY_CLOCK)
+        .then(|| m.driven_wire(MEMORY_CLOCK, 1));
+    clocking(
+        &m,
+        board.pll(memory_clock.is_some())?,
+        memory_clock.as_ref(),
+    );
     let storage = match board.family {
         Family::Ecp5 => Storage::Distributed,
         // No LUTRAM there.
@@ -175,7 +194,9 @@ pub fn build(architecture: &Architecture, board: &Board) -> Result<Module, Board
             .filter(|(port, is_input, _)| *is_input && port != "clock" && port != "reset")
             .map(|(port, ..)| {
                 let wire = wires.iter().find(|(name, _)| *name == port);
-                (port, wire.map_or(&receive, |(_, wire)| wire))
+                let wire = wire.map(|(_, wire)| wire);
+                let clock = memory_clock.as_ref().filter(|_| port == MEMORY_CLOCK);
+                (port, clock.or(wire).unwrap_or(&receive))
             })
             .collect();
         let inputs: Vec<_> = inputs.iter().map(|(p, net)| (p.as_str(), *net)).collect();
@@ -231,28 +252,35 @@ fn ports(processor: &Module, link: &Module) -> Vec<(String, usize)> {
     [between(&processor, &link), between(&link, &processor)].concat()
 }
 
-/// `clock` and `reset` of everything on the board, from its clock pin.
-fn clocking(m: &Module, setting: Option<pll::Setting>) {
+/// `clock` and `reset` of everything on the board, from its clock pin, and `memory_clock`, which no cell reads where no PLL makes it.
+fn clocking(m: &Module, setting: Option<pll::Setting>, memory_clock: Option<&Net>) {
     m.input(BOARD_CLOCK, 1);
     let clock = m.driven_wire("clock", 1);
     let locked = m.driven_wire("locked", 1);
     let reset = m.driven_wire("reset", 1);
-    match setting {
-        Some(setting) => {
-            let text = match setting.module {
-                "ecp5_pll" => ECP5_PLL,
-                _ => ICE40_PLL,
-            };
-            m.vendor(setting.module, text);
-            m.raw(&format!(
-                "{} {} pll (.board_clock({BOARD_CLOCK}), .clock({clock}), .locked({locked}));",
-                setting.module,
-                setting.verilog()
-            ));
-        }
-        None => m.raw(&format!(
+    let mut clocks = format!(".board_clock({BOARD_CLOCK}), .clock({clock}), .locked({locked})");
+    let mut memory_clock = memory_clock;
+    if let Some(setting) = setting {
+        let text = match setting.module {
+            "ecp5_pll" => ECP5_PLL,
+            "ice40_pll_double" => {
+                if let Some(net) = memory_clock.take() {
+                    clocks += &format!(", .memory_clock({net})");
+                }
+                ICE40_PLL_DOUBLE
+            }
+            _ => ICE40_PLL,
+        };
+        m.vendor(setting.module, text);
+        let (module, parameters) = (setting.module, setting.verilog());
+        m.raw(&format!("{module} {parameters} pll ({clocks});"));
+    } else {
+        m.raw(&format!(
             "assign {clock} = {BOARD_CLOCK};\nassign {locked} = 1'b1;"
-        )),
+        ));
+    }
+    if let Some(net) = memory_clock {
+        m.raw(&format!("assign {net} = {clock};"));
     }
     m.vendor("reset_synchronizer", RESET_SYNCHRONIZER);
     m.raw(&format!(

@@ -1,9 +1,12 @@
 //! Simple dual-port memory: one write port, one read port, one clock.
 
 use crate::builder::{Module, Net};
-use bitweft_isa::architecture::Storage;
+use bitweft_isa::architecture::{SINGLE_PORT_WORDS, Storage};
 
 const ECP5_BLOCK_MEMORY: &str = include_str!("../vendor/ecp5_block_memory.v");
+const ICE40_SPRAM: &str = include_str!("../vendor/ice40_spram.v");
+const ICE40_SPRAM_BITS: usize = 16;
+const ICE40_SPRAM_ADDRESS_BITS: usize = SINGLE_PORT_WORDS.trailing_zeros() as usize;
 const ECP5_ADDRESS_BITS: usize = 14;
 const ECP5_BLOCK_BITS: usize = 18 << 10;
 
@@ -23,7 +26,7 @@ const ECP5_BLOCK_BITS: usize = 18 << 10;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// Block RAM or LUTRAM.
+    /// What it is made of.
     pub storage: Storage,
     /// Bits of a word.
     pub width: usize,
@@ -43,7 +46,7 @@ impl Memory {
     /// The memory as a module.
     ///
     /// # Panics
-    /// `depth` below 2 or `latency` other than 1 or 2.
+    /// `depth` below 2 or `latency` other than 1 or 2, or what a single-port RAM is not.
     #[must_use]
     pub fn build(&self) -> Module {
         assert!(
@@ -53,6 +56,7 @@ impl Memory {
         let style = match self.storage {
             Storage::Block => "block",
             Storage::Distributed => "distributed",
+            Storage::SinglePort => "single_port",
         };
         let (width, depth) = (self.width, self.depth);
         let module = Module::new(format!("memory_{style}_{width}x{depth}_{}", self.latency));
@@ -63,6 +67,14 @@ impl Memory {
         module.input("read_address", self.address_bits());
         let read = module.driven_wire("read", width);
         match self.ecp5_tile() {
+            _ if self.storage == Storage::SinglePort => {
+                assert!(
+                    self.depth <= SINGLE_PORT_WORDS && self.latency == 2,
+                    "{self:?}: at most {SINGLE_PORT_WORDS} words, latency 2"
+                );
+                module.vendor("ice40_spram", ICE40_SPRAM);
+                self.single_port(&module);
+            }
             Some(tile) => {
                 module.vendor("ecp5_block_memory", ECP5_BLOCK_MEMORY);
                 module.raw("`ifdef ECP5_CELLS");
@@ -92,6 +104,40 @@ always @(posedge clock) begin
     read_0 <= words[read_address];
     {second}
 end"
+        ));
+    }
+
+    /// One address: a write's, if there is one.
+    fn single_port(&self, module: &Module) {
+        let (width, depth) = (self.width, self.depth - 1);
+        let (top, bits) = (width - 1, self.address_bits());
+        let rams = width.div_ceil(ICE40_SPRAM_BITS);
+        let all = rams * ICE40_SPRAM_BITS;
+        module.raw(&format!(
+            "wire [{}:0] address = write_enable ? write_address : read_address;
+reg [{top}:0] read_1;
+assign read = read_1;
+`ifdef ICE40_CELLS
+wire [{}:0] from, to;
+assign to = {};
+always @(posedge clock) read_1 <= from[{top}:0];
+ice40_single_port_memory rams [{}:0] (
+    .clock(clock), .write_enable(write_enable), .address({}), .write_data(to), .read_data(from)
+);
+`else
+reg [{top}:0] words [0:{depth}];
+reg [{top}:0] read_0;
+always @(posedge clock) begin
+    if (write_enable) words[address] <= write_data;
+    else read_0 <= words[address];
+    read_1 <= read_0;
+end
+`endif",
+            bits - 1,
+            all - 1,
+            zero_extended("write_data", width, all),
+            rams - 1,
+            zero_extended("address", bits, ICE40_SPRAM_ADDRESS_BITS),
         ));
     }
 
@@ -176,13 +222,24 @@ pub struct MemoryPorts<'a> {
     pub read_address: &'a Net,
 }
 
+/// Verilog of a net of `from` bits with zeros above, `to` bits.
+fn zero_extended(name: &str, from: usize, to: usize) -> String {
+    match to - from {
+        0 => name.to_owned(),
+        more => format!("{{{more}'d0, {name}}}"),
+    }
+}
+
 /// A memory of words whose bytes have write enables of their own and one address: one block RAM holds parts of
 /// several bytes, which byte-wide memories would waste.
 ///
 /// Ports as [`Memory`] in block RAM of latency 2, but for `write_enable` (one bit a byte). On ECP5 the registers are those of
-/// blocks no deeper than 2048 words, and the choice among them comes behind.
+/// blocks no deeper than 2048 words, and the choice among them comes behind. In single-port RAM (four bytes, at most 16384 words)
+/// there is an input `memory_clock`, twice as fast as `clock` and rising with it, which only the cells of iCE40 read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteMemory {
+    /// [`Storage::Block`] or [`Storage::SinglePort`].
+    pub storage: Storage,
     /// Bytes of a word.
     pub bytes: usize,
     /// Words; at least 2, any number.
@@ -191,10 +248,15 @@ pub struct ByteMemory {
 
 impl ByteMemory {
     /// The memory as a module.
+    ///
+    /// # Panics
+    /// What a single-port RAM is not.
     #[must_use]
     pub fn build(&self) -> Module {
         let (bytes, depth) = (self.bytes, self.depth);
-        let module = Module::new(format!("memory_bytes_{bytes}x{depth}"));
+        let single_port = self.storage == Storage::SinglePort;
+        let style = if single_port { "single_port_" } else { "" };
+        let module = Module::new(format!("memory_bytes_{style}{bytes}x{depth}"));
         let bits = depth.next_power_of_two().trailing_zeros() as usize;
         module.input("write_enable", bytes);
         module.input("write_address", bits);
@@ -202,9 +264,27 @@ impl ByteMemory {
         module.input("read_address", bits);
         module.clock();
         let read = module.driven_wire("read", 8 * bytes);
-        module.vendor("ecp5_block_memory", ECP5_BLOCK_MEMORY);
-        module.raw("`ifdef ECP5_CELLS");
-        self.segments(&module, bits);
+        if single_port {
+            assert!(
+                bytes == 4 && depth <= SINGLE_PORT_WORDS,
+                "{self:?}: four bytes, at most {SINGLE_PORT_WORDS} words"
+            );
+            module.unused(&module.input("memory_clock", 1));
+            module.vendor("ice40_spram", ICE40_SPRAM);
+            module.raw("`ifdef ICE40_CELLS");
+            module.raw(&format!(
+                "ice40_double_rate_memory ram (
+    .clock(clock), .memory_clock(memory_clock), .write_enable(write_enable), .write_address({}),
+    .write_data(write_data), .read_address({}), .read_data(read)
+);",
+                zero_extended("write_address", bits, ICE40_SPRAM_ADDRESS_BITS),
+                zero_extended("read_address", bits, ICE40_SPRAM_ADDRESS_BITS),
+            ));
+        } else {
+            module.vendor("ecp5_block_memory", ECP5_BLOCK_MEMORY);
+            module.raw("`ifdef ECP5_CELLS");
+            self.segments(&module, bits);
+        }
         module.raw("`else");
         self.inferred(&module);
         module.raw("`endif");

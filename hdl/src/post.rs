@@ -40,7 +40,7 @@ use crate::{
 };
 use bitweft_isa::{
     ROWS,
-    architecture::{Architecture, Storage},
+    architecture::Architecture,
     record::BIAS_BITS,
     timing::{POST_BIAS, POST_HALVE, POST_LATENCY, POST_SCALE, POST_SCALED_LATENCY},
 };
@@ -123,7 +123,7 @@ fn sum_of_inputs(m: &Module, architecture: &Architecture, data: &Net) -> Net {
     let store = m.input("x_store", 1);
     let row = m.input("row", row_bits(architecture));
     let memory = Memory {
-        storage: Storage::Distributed,
+        storage: architecture.small_storage,
         width: data.width(),
         depth: architecture.rows_per_way(),
         latency: 1,

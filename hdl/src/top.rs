@@ -5,7 +5,7 @@
 //! port, `running`, and what a link wants to know (`frame_valid`, `rate_set`, `rate`).
 
 use crate::{
-    activation_memory::activation_memory,
+    activation_memory::{MEMORY_CLOCK, activation_memory},
     array,
     builder::{EmitError, Module, Net},
     drain::drain,
@@ -18,13 +18,13 @@ use crate::{
     sequencer::sequencer,
     write_back::write_back,
 };
-use bitweft_isa::architecture::Architecture;
+use bitweft_isa::architecture::{Architecture, Storage};
 use std::collections::BTreeMap;
 
 /// Name of the top module.
 pub const TOP: &str = "bitweft";
 
-/// Inputs of the top, besides clock and reset.
+/// Inputs of the top, besides clock and reset; with `activation_storage` = `single_port` also [`MEMORY_CLOCK`].
 const INPUTS: [(&str, usize); 3] = [
     ("receive_valid", 1),
     ("receive_data", 8),
@@ -125,7 +125,9 @@ pub fn build(architecture: &Architecture) -> Module {
         nets: BTreeMap::new(),
         used: Default::default(),
     };
-    for (name, width) in INPUTS {
+    let memory_clock =
+        (architecture.activation_storage == Storage::SinglePort).then_some((MEMORY_CLOCK, 1));
+    for (name, width) in INPUTS.into_iter().chain(memory_clock) {
         wires.nets.insert(name.into(), module.input(name, width));
     }
     for (_, unit) in &units {

@@ -135,7 +135,7 @@ impl BoardFile {
     pub fn check(&self, pins: &str) -> Vec<String> {
         let mut findings = Vec::new();
         let hardware = self.hardware();
-        if let Err(error) = hardware.pll() {
+        if let Err(error) = hardware.pll(false) {
             findings.push(format!("table `board`, field `processor_mhz`: {error}"));
         }
         let suffix = match self.family {

@@ -8,7 +8,7 @@ use bitweft::{
     compiler::compile,
     driver::{DriverError, Session, Simulated},
 };
-use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
+use bitweft_isa::architecture::{Architecture, LaneKind, SINGLE_PORT_WORDS, Storage};
 use bitweft_sim::{Build, Library, Profile};
 
 /// The cases' processor with other lanes; plain ones keep their accumulators in LUTRAM.
@@ -53,6 +53,18 @@ fn two_columns_of_table_lanes() {
 #[test]
 fn one_column_of_plain_lanes() {
     check(&architecture(1, 2, LaneKind::Plain, 1), 2);
+}
+
+#[test]
+fn one_column_of_plain_lanes_with_the_memories_of_an_ice40() {
+    let mut ice40 = architecture(1, 2, LaneKind::Plain, 1);
+    ice40.accumulator_storage = Storage::Block;
+    ice40.small_storage = Storage::Block;
+    ice40.activation_storage = Storage::SinglePort;
+    ice40.plane_storage = Storage::SinglePort;
+    ice40.activation_words = SINGLE_PORT_WORDS;
+    ice40.plane_words = SINGLE_PORT_WORDS;
+    check(&ice40, 9);
 }
 
 #[test]

@@ -14,15 +14,20 @@ pub enum LaneKind {
     Plain,
 }
 
-/// Where a lane keeps its accumulators.
+/// What a memory is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Storage {
     /// Block RAM.
     Block,
     /// LUTRAM.
     Distributed,
+    /// Large RAM of one port (iCE40 UltraPlus: SB_SPRAM256KA, 16384 words of 16 bits).
+    SinglePort,
 }
+
+/// Words of a [`Storage::SinglePort`] memory, at most.
+pub const SINGLE_PORT_WORDS: usize = 1 << 14;
 
 /// Parameters of one processor. Read from the `[architecture]` table of a TOML file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +49,16 @@ pub struct Architecture {
     pub accumulator_depth: usize,
     /// Where the accumulators are.
     pub accumulator_storage: Storage,
+    /// Where memories of a few words are.
+    #[serde(default = "distributed")]
+    pub small_storage: Storage,
+    /// Where activations are. With `single_port` their memory has a clock of its own, twice as fast, and takes `drain_ways` = 1 and
+    /// `fill_words` = 1.
+    #[serde(default = "block")]
+    pub activation_storage: Storage,
+    /// Where planes are.
+    #[serde(default = "block")]
+    pub plane_storage: Storage,
     /// Filters drained at a time (requantizers a column): 1 or 2.
     pub drain_ways: usize,
     /// Words of activation memory a column.
@@ -60,6 +75,14 @@ fn one() -> usize {
     1
 }
 
+fn block() -> Storage {
+    Storage::Block
+}
+
+fn distributed() -> Storage {
+    Storage::Distributed
+}
+
 /// Why a set of parameters is not an architecture.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ArchitectureError {
@@ -70,6 +93,14 @@ pub enum ArchitectureError {
         field: &'static str,
         /// Value found.
         value: usize,
+        /// What is allowed, in words.
+        allowed: &'static str,
+    },
+    /// A kind of memory where it cannot be.
+    #[error("architecture field `{field}`: {allowed}")]
+    Storage {
+        /// Field name.
+        field: &'static str,
         /// What is allowed, in words.
         allowed: &'static str,
     },
@@ -174,7 +205,48 @@ impl Architecture {
                 });
             }
         }
-        Ok(())
+        self.check_storage()
+    }
+
+    fn check_storage(&self) -> Result<(), ArchitectureError> {
+        use Storage::{Block, Distributed, SinglePort};
+        let fits = |words: usize| words <= SINGLE_PORT_WORDS;
+        let rules = [
+            (
+                "accumulator_storage",
+                self.accumulator_storage != SinglePort,
+                "block or distributed",
+            ),
+            (
+                "small_storage",
+                self.small_storage != SinglePort,
+                "block or distributed",
+            ),
+            (
+                "activation_storage",
+                match self.activation_storage {
+                    Block => true,
+                    Distributed => false,
+                    SinglePort => {
+                        fits(self.activation_words) && self.drain_ways == 1 && self.fill_words == 1
+                    }
+                },
+                "block, or single_port with at most 16384 activation_words, drain_ways = 1 and fill_words = 1",
+            ),
+            (
+                "plane_storage",
+                match self.plane_storage {
+                    Block => true,
+                    Distributed => false,
+                    SinglePort => fits(self.plane_words),
+                },
+                "block, or single_port with at most 16384 plane_words",
+            ),
+        ];
+        match rules.into_iter().find(|&(_, ok, _)| !ok) {
+            Some((field, _, allowed)) => Err(ArchitectureError::Storage { field, allowed }),
+            None => Ok(()),
+        }
     }
 
     /// Whether a strip with this horizontal stride takes two passes. Only an odd number of banks holds every other one of `2 x

@@ -11,7 +11,7 @@ use crate::{
 };
 use bitweft_isa::{
     QUAD, ROWS,
-    architecture::{Architecture, LaneKind, Storage},
+    architecture::Architecture,
     timing::{ACTIVATION_READ_LATENCY, FETCH_ADDRESS_LATENCY, rotation_stages, tree_levels},
 };
 
@@ -42,11 +42,7 @@ fn strip(m: &Module, architecture: &Architecture, access: &Access) -> Net {
     let [word, x, y] = &access.strip;
     let fresh = m.concat(&[word, x, y]);
     let strips = Memory {
-        storage: match architecture.lane {
-            LaneKind::Table => Storage::Distributed,
-            // Where tables do not go, there is no LUTRAM.
-            LaneKind::Plain => Storage::Block,
-        },
+        storage: architecture.small_storage,
         width: fresh.width(),
         depth: ROWS,
         latency: 1,

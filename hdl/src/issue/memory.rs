@@ -1,7 +1,7 @@
 //! Plane memory: the words, and the flags of last planes in a memory of their own, so that block RAM widths are used up.
 //!
 //! Both lie in segments no deeper than a block RAM: the choice among several blocks must not come in the cycle of
-//! a block's slow output.
+//! a block's slow output. A single-port RAM holds both side by side.
 
 use crate::{
     builder::{Module, Net},
@@ -40,6 +40,22 @@ pub(super) fn read(m: &Module, architecture: &Architecture, address: &Net) -> (N
     let inputs = architecture.inputs();
     let depth = architecture.plane_words;
     let data = m.input("plane_write_data", inputs + 1);
+    if architecture.plane_storage == Storage::SinglePort {
+        let memory = Memory {
+            storage: Storage::SinglePort,
+            width: inputs + 1,
+            depth,
+            latency: READ_LATENCY,
+        };
+        let ports = MemoryPorts {
+            write_enable: &m.input("plane_write_enable", 1),
+            write_address: &m.input("plane_write_address", address.width()),
+            write_data: &data,
+            read_address: address,
+        };
+        let found = memory.instance(m, "plane_memory", &ports);
+        return (m.truncate(&found, inputs), m.bit(&found, inputs));
+    }
     let words = MemoryPorts {
         write_enable: &m.input("plane_write_enable", 1),
         write_address: &m.input("plane_write_address", address.width()),

@@ -46,6 +46,48 @@ fn two_networks_over_tcp_one_client_at_a_time() {
     board.stop("-TERM");
 }
 
+/// The network that comes with bitweft on the smallest board, quantized to four bits a MAC.
+#[test]
+fn the_embedded_network_on_an_icebreaker() {
+    let folder = tempfile::tempdir().expect("folder");
+    let images = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/default-images.npz");
+    let network = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/default.onnx");
+    let quantized = folder.path().join("default.bw");
+    let quantized = quantized.to_str().expect("UTF-8");
+    let output = bitweft(&[
+        "quantize",
+        network,
+        "--calibration",
+        images,
+        "--budget",
+        "4",
+        "-o",
+        quantized,
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let board = Board::serve("icebreaker", &["--pty", "--fast-link"]);
+    let output = bitweft(&[
+        "run",
+        quantized,
+        "--port",
+        &board.port,
+        "--data",
+        images,
+        "--limit",
+        "2",
+        "--verify",
+        "--json",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(found["architecture"], "icebreaker");
+    assert_eq!(
+        (&found["output_bytes"], &found["mismatches"]),
+        (&20.into(), &0.into())
+    );
+    board.stop("-TERM");
+}
+
 /// Every bit of the line in simulated time, through the board's own top.
 #[test]
 fn a_network_over_the_bits_of_a_serial_line() {
