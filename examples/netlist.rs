@@ -9,7 +9,7 @@
 #[path = "../tests/cases/mod.rs"]
 mod cases;
 
-use bitweft_isa::architecture::{Architecture, LaneKind};
+use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 use bitweft_sim::{Build, Library, Profile, SimError, tools::ToolFolder};
 use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
 
@@ -64,6 +64,10 @@ impl Target {
     fn architecture(&self) -> Architecture {
         let mut architecture = cases::architecture(self.columns, 2);
         architecture.lane = self.lane;
+        if self.lane == LaneKind::Plain {
+            // No LUTRAM there.
+            architecture.small_storage = Storage::Block;
+        }
         architecture
     }
 
