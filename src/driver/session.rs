@@ -13,7 +13,9 @@ use super::{DriverError, Transport};
 use bitweft_isa::{
     COUNTERS, Space, VERSION,
     architecture::Architecture,
-    port::{Command, Parsed, RATES, REQUEST_MAX, Response, Status, parse_response, request},
+    port::{
+        Command, PAYLOAD_MAX, Parsed, RATES, REQUEST_MAX, Response, Status, parse_response, request,
+    },
 };
 use std::time::{Duration, Instant};
 
@@ -64,6 +66,8 @@ pub struct Session<T> {
     rate_wanted: usize,
     heard: Instant,
     received: Vec<u8>,
+    /// Payload of a request or response of rows: less where long ones do not get through.
+    payload_max: usize,
     polls_max: usize,
     run_time_max: Duration,
     traffic: Traffic,
@@ -103,6 +107,7 @@ impl<T: Transport> Session<T> {
             rate_wanted: 0,
             heard: Instant::now(),
             received: Vec::new(),
+            payload_max: PAYLOAD_MAX,
             polls_max: POLLS_MAX,
             run_time_max: RUN_TIME_MAX,
             traffic: Traffic::default(),

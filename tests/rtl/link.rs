@@ -203,6 +203,63 @@ fn what_the_memories_hold_wrong_shows_in_a_known_answer() {
     }
 }
 
+/// A link that carries nothing longer than so many bytes.
+struct Short(Simulated, usize);
+
+impl Transport for Short {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), DriverError> {
+        if bytes.len() > self.1 {
+            return Ok(());
+        }
+        self.0.send(bytes)
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>, DriverError> {
+        let bytes = self.0.receive()?;
+        Ok(if bytes.len() > self.1 {
+            Vec::new()
+        } else {
+            bytes
+        })
+    }
+
+    fn patience(&self) -> usize {
+        self.0.patience()
+    }
+}
+
+#[test]
+fn where_long_frames_are_lost_short_ones_are_sent() {
+    let library = library();
+    let case = cases::cases().swap_remove(0);
+    let compiled = bitweft::compiler::compile(&case.network, &tiny()).expect("compiles");
+    let input: Vec<u8> = case.inputs[0].iter().copied().collect();
+    let mut outputs = Vec::new();
+    for limit in [usize::MAX, 100, 26] {
+        let link = Short(Simulated::new(&library, 1).expect("starts"), limit);
+        let mut session = Session::open(link, &tiny()).expect("opens");
+        let mut runner = Runner::new(&mut session, &compiled.image).expect("suits");
+        outputs.push(runner.infer(&input).expect("runs").output);
+        assert_eq!(
+            session.traffic().repeated_requests == 0,
+            limit == usize::MAX
+        );
+    }
+    assert!(outputs[1..].iter().all(|output| *output == outputs[0]));
+    // A row of a record does not fit.
+    let link = Short(Simulated::new(&library, 1).expect("starts"), 20);
+    let mut session = Session::open(link, &tiny()).expect("opens");
+    let mut runner = Runner::new(&mut session, &compiled.image).expect("suits");
+    let error = runner.load(|_, _| ()).expect_err("nothing gets through");
+    assert!(matches!(
+        error,
+        DriverError::NoAnswer {
+            command: "Write",
+            ..
+        }
+    ));
+}
+
 /// A serial line that carries nothing above a rate.
 struct Slow {
     inner: Simulated,

@@ -22,18 +22,36 @@ impl<T: Transport> Session<T> {
     /// The link, or the processor's refusal.
     pub fn write(&mut self, space: Space, address: usize, rows: &[u8]) -> Result<(), DriverError> {
         let row = self.architecture.row_bytes(space);
-        let per_frame = PAYLOAD_MAX / row;
-        let requests: Vec<Request<'_>> = rows
-            .chunks(per_frame * row)
-            .enumerate()
-            .map(|(frame, bytes)| Request {
-                command: Command::Write,
-                space: Some(space),
-                address: address + frame * per_frame,
-                payload: bytes,
-            })
-            .collect();
-        self.ask_ahead(WRITES_AHEAD, &requests, |_, _| ())
+        let mut left = vec![(address, rows)];
+        loop {
+            let per_frame = self.rows_per_frame(space);
+            let pieces: Vec<(usize, &[u8])> = left
+                .iter()
+                .flat_map(|(address, rows)| {
+                    let frames = rows.chunks(per_frame * row).enumerate();
+                    frames.map(move |(at, bytes)| (address + at * per_frame, bytes))
+                })
+                .collect();
+            let requests: Vec<Request<'_>> = pieces
+                .iter()
+                .map(|(address, bytes)| Request {
+                    command: Command::Write,
+                    space: Some(space),
+                    address: *address,
+                    payload: bytes,
+                })
+                .collect();
+            let mut done = vec![false; pieces.len()];
+            let result = self.ask_ahead(WRITES_AHEAD, &requests, |at, _| done[at] = true);
+            if !self.shortens(space, &result) {
+                return result;
+            }
+            let pieces = pieces.into_iter().zip(done);
+            left = pieces
+                .filter(|(_, done)| !done)
+                .map(|(piece, _)| piece)
+                .collect();
+        }
     }
 
     /// Reads `count` rows from `address` on.
@@ -47,32 +65,56 @@ impl<T: Transport> Session<T> {
         count: usize,
     ) -> Result<Vec<u8>, DriverError> {
         let row = self.architecture.row_bytes(space);
-        let per_frame = PAYLOAD_MAX / row;
-        let parts: Vec<(usize, usize, [u8; 2])> = (0..count)
-            .step_by(per_frame)
-            .map(|done| {
-                let rows = per_frame.min(count - done);
-                let asked = u16::try_from(rows).unwrap_or(u16::MAX).to_le_bytes();
-                (address + done, rows * row, asked)
-            })
-            .collect();
-        let requests: Vec<Request<'_>> = parts
-            .iter()
-            .map(|(address, _, asked)| Request {
-                command: Command::Read,
-                space: Some(space),
-                address: *address,
-                payload: asked,
-            })
-            .collect();
-        let mut answers = vec![Vec::new(); parts.len()];
-        self.ask_ahead(READS_AHEAD, &requests, |at, payload| answers[at] = payload)?;
-        for (answer, (_, expected, _)) in answers.iter().zip(&parts) {
-            if answer.len() != *expected {
-                return Err(wrong_size(Command::Read, answer.len(), *expected));
+        let mut bytes: Vec<u8> = Vec::with_capacity(count * row);
+        loop {
+            let done = bytes.len() / row;
+            let per_frame = self.rows_per_frame(space);
+            let parts: Vec<(usize, usize, [u8; 2])> = (done..count)
+                .step_by(per_frame)
+                .map(|at| {
+                    let rows = per_frame.min(count - at);
+                    let asked = u16::try_from(rows).unwrap_or(u16::MAX).to_le_bytes();
+                    (address + at, rows * row, asked)
+                })
+                .collect();
+            let requests: Vec<Request<'_>> = parts
+                .iter()
+                .map(|(address, _, asked)| Request {
+                    command: Command::Read,
+                    space: Some(space),
+                    address: *address,
+                    payload: asked,
+                })
+                .collect();
+            let mut answers = vec![None; parts.len()];
+            let result = self.ask_ahead(READS_AHEAD, &requests, |at, payload| {
+                answers[at] = Some(payload);
+            });
+            // What has come of the front stays.
+            for (answer, (_, expected, _)) in answers.into_iter().map_while(|a| a).zip(&parts) {
+                if answer.len() != *expected {
+                    return Err(wrong_size(Command::Read, answer.len(), *expected));
+                }
+                bytes.extend(answer);
+            }
+            if !self.shortens(space, &result) {
+                return result.map(|()| bytes);
             }
         }
-        Ok(answers.concat())
+    }
+
+    fn rows_per_frame(&self, space: Space) -> usize {
+        (self.payload_max / self.architecture.row_bytes(space)).max(1)
+    }
+
+    /// Whether frames of rows did not get through that can be made shorter, and are from now on.
+    fn shortens(&mut self, space: Space, result: &Result<(), DriverError>) -> bool {
+        let lost = matches!(result, Err(DriverError::NoAnswer { .. }));
+        let shorter = lost && self.rows_per_frame(space) > 1;
+        if shorter {
+            self.payload_max = self.rows_per_frame(space) / 2 * self.architecture.row_bytes(space);
+        }
+        shorter
     }
 
     /// Counters of `count` descriptors of the phase that ran last.
