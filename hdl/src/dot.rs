@@ -153,7 +153,7 @@ pub fn build(architecture: &Architecture) -> Module {
 
 /// Values that a signed net can take.
 #[derive(Debug, Clone, Copy)]
-struct Range {
+pub(crate) struct Range {
     low: i64,
     high: i64,
 }
@@ -167,7 +167,7 @@ impl Range {
     }
 
     /// `left + (right ^ sign)`.
-    fn sum(left: Self, right: Self) -> Self {
+    pub(crate) fn sum(left: Self, right: Self) -> Self {
         Self {
             low: left.low + right.low.min(-right.high - 1),
             high: left.high + right.high.max(-right.low - 1),
@@ -178,7 +178,7 @@ impl Range {
         Self::sum(Self::byte(), Self::byte())
     }
 
-    fn quad() -> Self {
+    pub(crate) fn quad() -> Self {
         Self::sum(Self::pair(), Self::pair())
     }
 
@@ -189,7 +189,7 @@ impl Range {
         }
     }
 
-    fn bits(self) -> usize {
+    pub(crate) fn bits(self) -> usize {
         (1..64)
             .find(|bits| self.high < 1 << (bits - 1) && self.low >= -(1_i64 << (bits - 1)))
             .unwrap_or(64)

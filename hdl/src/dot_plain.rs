@@ -2,10 +2,13 @@
 //! activations up. The same function, bit for bit, as [`crate::dot_table`], one cycle later.
 //!
 //! A quad's word enters its bank with `fill_entry` 0. Ports, timing and waveform: [`crate::dot`].
+//!
+//! An operand is complemented behind the adder that it comes from, hence a cycle before it is added: there the look-up table of a carry
+//! cell has an input to spare, in front of the next adder it takes one more.
 
 use crate::{
     builder::{Module, Net},
-    dot::{Control, DotInputs, aligned_signs, pair_and_quad_bits, tree},
+    dot::{Control, DotInputs, Range, aligned_signs, pair_and_quad_bits},
 };
 use bitweft_isa::architecture::Architecture;
 
@@ -36,12 +39,9 @@ pub(crate) fn controls(
     vec![
         Control::strobe("fill_select", select),
         Control::data("plane_sign_pairs", relative(&[0, 1])),
-        Control::data(
-            "plane_sign_quads",
-            module.registered("plane_sign_quads", &relative(&[2])),
-        ),
+        Control::data("plane_sign_quads", relative(&[2])),
         Control::data("plane_bank", inputs.plane_bank.clone()),
-        Control::data("plane_signs", aligned_signs(module, &inputs.plane_word, 2)),
+        Control::data("plane_signs", aligned_signs(module, &inputs.plane_word, 1)),
     ]
 }
 
@@ -72,13 +72,47 @@ pub(crate) fn unit(architecture: &Architecture) -> Module {
                 let second = module.sign_extend(&module.slice(&active, 16 * at + 8, 8), pair_bits);
                 let sign = module.bit(&sign_pairs, 2 * quad + at);
                 let sum = module.add_complement(&first, &second, &sign);
-                let sum = module.registered(&format!("pair_{quad}_{at}"), &sum);
-                module.sign_extend(&sum, quad_bits)
+                (format!("pair_{quad}_{at}"), sum)
             };
-            let sum = module.add_complement(&pair(0), &pair(1), &module.bit(&sign_quads, quad));
-            module.registered(&format!("quad_{quad}"), &sum)
+            let sign = module.bit(&sign_quads, quad);
+            let sum = sum(&module, pair(0), pair(1), &sign, quad_bits);
+            (format!("quad_{quad}"), sum, Range::quad())
         })
         .collect();
     module.output("sum", &tree(&module, sums, &signs));
     module
+}
+
+/// `left + (right ^ sign)` of two named sums of the cycle before; `sign` is of that cycle.
+fn sum(m: &Module, left: (String, Net), right: (String, Net), sign: &Net, bits: usize) -> Net {
+    let complemented = m.xor(&right.1, &m.repeat(sign, right.1.width()));
+    let left = m.registered(&left.0, &left.1);
+    let right = m.registered(&right.0, &complemented);
+    m.add(&m.sign_extend(&left, bits), &m.sign_extend(&right, bits))
+}
+
+/// The registered tree over the quads' sums; `signs` as from [`aligned_signs`], a cycle before they are added.
+fn tree(m: &Module, mut level: Vec<(String, Net, Range)>, signs: &Net) -> Net {
+    let mut sign = 0;
+    let mut depth = 0;
+    while level.len() > 1 {
+        depth += 1;
+        let mut next = Vec::with_capacity(level.len().div_ceil(2));
+        let mut nodes = level.into_iter().enumerate();
+        while let Some((index, (name, left, left_range))) = nodes.next() {
+            let parent = format!("sum_{depth}_{}", index / 2);
+            let Some((_, (right_name, right, right_range))) = nodes.next() else {
+                next.push((parent, m.registered(&name, &left), left_range));
+                break;
+            };
+            let range = Range::sum(left_range, right_range);
+            let flag = m.bit(signs, sign);
+            sign += 1;
+            let total = sum(m, (name, left), (right_name, right), &flag, range.bits());
+            next.push((parent, total, range));
+        }
+        level = next;
+    }
+    let (name, root, _) = level.swap_remove(0);
+    m.registered(&name, &root)
 }

@@ -84,9 +84,20 @@ fn horner(module: &Module, architecture: &Architecture, sum: &Net) -> Net {
     let sign = module.input(ACCUMULATOR_INPUTS[1], 1);
     let bits = (sum.width() + usize::from(FILTER_BITS_MAX)).min(architecture.accumulator_bits);
     let horner = module.register("horner", bits);
-    let doubled = module.gate(&module.shift_left(&horner, 1), &module.not(&first));
+    let doubled = module.shift_left(&horner, 1);
     let sum = module.sign_extend(sum, bits);
-    module.clocked(&horner, &module.add_complement(&doubled, &sum, &sign));
+    let next = match architecture.lane {
+        LaneKind::Table => {
+            let doubled = module.gate(&doubled, &module.not(&first));
+            module.add_complement(&doubled, &sum, &sign)
+        }
+        // Without gates in carry cells the choice behind the adder is free, and one in front of it is not.
+        LaneKind::Plain => {
+            let sum = module.xor(&sum, &module.repeat(&sign, bits));
+            module.mux(&first, &sum, &module.add(&doubled, &sum))
+        }
+    };
+    module.clocked(&horner, &next);
     horner
 }
 

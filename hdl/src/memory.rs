@@ -89,22 +89,41 @@ impl Memory {
         module
     }
 
-    /// Behaviour, from which the tools choose memory cells.
+    /// Behaviour, from which the tools choose memory cells. The register of latency 2 is narrower in front of iCE40's blocks than
+    /// behind them.
     fn inferred(&self, module: &Module, style: &str) {
         let (width, depth) = (self.width - 1, self.depth - 1);
-        let second = ["", "read_1 <= read_0;"][self.latency - 1];
-        let registers = ["read_0", "read_0, read_1"][self.latency - 1];
-        let last = self.latency - 1;
         module.raw(&format!(
             "(* no_rw_check, ram_style = \"{style}\" *) reg [{width}:0] words [0:{depth}];
-reg [{width}:0] {registers};
-assign read = read_{last};
-always @(posedge clock) begin
-    if (write_enable) words[write_address] <= write_data;
-    read_0 <= words[read_address];
-    {second}
-end"
+reg [{width}:0] read_0;
+always @(posedge clock) if (write_enable) words[write_address] <= write_data;"
         ));
+        let behind = format!(
+            "reg [{width}:0] read_1;
+assign read = read_1;
+always @(posedge clock) begin
+    read_0 <= words[read_address];
+    read_1 <= read_0;
+end"
+        );
+        let in_front = format!(
+            "reg [{}:0] held;
+assign read = read_0;
+always @(posedge clock) begin
+    held <= read_address;
+    read_0 <= words[held];
+end",
+            self.address_bits() - 1
+        );
+        match (self.latency, self.storage) {
+            (1, _) => module.raw(
+                "assign read = read_0;\nalways @(posedge clock) read_0 <= words[read_address];",
+            ),
+            (_, Storage::Block) => module.raw(&format!(
+                "`ifdef ICE40_CELLS\n{in_front}\n`else\n{behind}\n`endif"
+            )),
+            _ => module.raw(&behind),
+        }
     }
 
     /// One address: a write's, if there is one.

@@ -118,7 +118,8 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     );
     let first = m.and(&load, &m.equals(&step, 0));
     let cycles = m.register("cycles", COUNTER_BITS);
-    let grown = m.mux(&first, &m.literal(1, COUNTER_BITS), &m.increment(&cycles));
+    // The cycle of the first write itself counts.
+    let grown = m.mux(&first, &m.literal(2, COUNTER_BITS), &m.increment(&cycles));
     m.clocked_enable(&cycles, &grown, &m.any(&[&load, &begin, &wait]));
     let strobes = ["busy", "fill_stall", "drain_stall"];
     let [busy, fill_stall, drain_stall] = strobes.map(|name| {
@@ -129,8 +130,7 @@ pub fn sequencer(architecture: &Architecture) -> Module {
             &m.input(name, 1),
         )
     });
-    // The cycle of the first write itself counts.
-    let words = [m.increment(&cycles), busy, fill_stall, drain_stall];
+    let words = [cycles, busy, fill_stall, drain_stall];
     let at = m.slice(&step, 0, 2);
     let memory = Memory {
         storage: Storage::Block,

@@ -1,7 +1,8 @@
 // sum = a + (gate ? b : 0) modulo 2^WIDTH.
 //
-// The same function twice: behaviour, and (macro ECP5_CELLS) CCU2C carry cells, whose look-up tables take the gate in: a
-// bit propagates if a ^ (b & gate), and else generates a.
+// The same function three times: behaviour; macro ECP5_CELLS: CCU2C carry cells, whose look-up tables take the gate in (a bit
+// propagates if a ^ (b & gate), and else generates a); macro ICE40_CELLS: the look-up table behind a carry cell chooses between sum
+// and a, whatever the carry.
 module add_gated #(parameter WIDTH = 8) (
     input  wire [WIDTH-1:0] a,
     input  wire [WIDTH-1:0] b,
@@ -29,6 +30,9 @@ module add_gated #(parameter WIDTH = 8) (
             );
         end
     endgenerate
+`elsif ICE40_CELLS
+    wire [WIDTH-1:0] total = a + b;
+    assign sum = gate ? total : a;
 `else
     assign sum = a + (b & {WIDTH{gate}});
 `endif

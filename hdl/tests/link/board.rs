@@ -44,6 +44,22 @@ fn lint_is_clean_with_and_without_a_pll() {
     }
 }
 
+/// A memory in single-port RAM takes a clock twice as fast, which only a PLL makes.
+#[test]
+fn an_icebreaker_has_two_clocks() {
+    let text = include_str!("../../../constraints/icebreaker.toml");
+    let architecture = Architecture::from_toml(text).expect("valid");
+    let mut board = board(Family::Ice40, 12_000_000, 30_000_000);
+    let setting = board.pll(true).expect("a setting").expect("a PLL");
+    assert_eq!(setting.hertz, 60_000_000);
+    let text = verilog(&architecture, &board).expect("emits");
+    assert!(text.contains("ice40_pll_double #("));
+    lint(BOARD_TOP, &[("board.v".into(), text)]).expect("clean");
+    board.family = Family::Ecp5;
+    let text = verilog(&architecture, &board).expect("emits");
+    lint(BOARD_TOP, &[("board.v".into(), text)]).expect("clean");
+}
+
 #[test]
 fn a_clock_too_slow_for_the_link_is_refused() {
     let error = verilog(&tiny(), &board(Family::Ice40, 12_000_000, 12_000_000));
