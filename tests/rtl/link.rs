@@ -7,6 +7,7 @@ use bitweft::driver::{ByteLevel, Device, DriverError, Runner, Session, Simulated
 use bitweft_isa::{
     Space,
     architecture::Architecture,
+    descriptor::{Descriptor, Opcode},
     port::{CRC, Command, RATES, REQUEST_HEADER, State},
 };
 use bitweft_sim::{Build, Library, Profile};
@@ -334,6 +335,31 @@ fn a_run_is_cancelled_at_the_end_of_its_descriptor() {
     // What was cancelled is not in the way of what comes next.
     session.limit_run_time(Duration::from_secs(60));
     session.run(0, phase.descriptors).expect("runs");
+}
+
+/// A descriptor that no compiler makes: a pool of no strips.
+#[test]
+fn a_run_that_never_ends_is_reported_and_the_port_still_answers() {
+    let endless = Descriptor {
+        opcode: Opcode::MaxPool as i64,
+        ..Descriptor::default()
+    };
+    let words = endless.encode().expect("fits");
+    let rows: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let simulated = Simulated::new(&library(), 4).expect("starts");
+    let mut session = Session::open(simulated, &tiny()).expect("opens");
+    session.write(Space::Program, 0, &rows).expect("writes");
+    session.limit_polls(20);
+    let error = session.run(0, 1).expect_err("never ends").to_string();
+    assert!(error.contains("did not end in time"), "{error}");
+    let error = session.cancel().expect_err("never stops").to_string();
+    assert!(error.contains("reset the board"), "{error}");
+    assert_eq!(
+        session.status().expect("answers").state,
+        Some(State::Running)
+    );
+    let error = session.write(Space::Program, 0, &rows).expect_err("busy");
+    assert!(error.to_string().contains("Busy"), "{error}");
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl<T: Transport> Session<T> {
         Err(DriverError::Run {
             finished: 0,
             expected: 0,
-            reason: "it did not stop in time",
+            reason: "it did not stop in time: reset the board",
         })
     }
 
