@@ -13,7 +13,7 @@ mod mutation;
 mod proofs;
 
 use bitweft_sim::tools::{Tool, ToolFolder};
-use proofs::{PROOFS, Proof};
+use proofs::{MAP, PROOFS, Proof};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Seconds after which a solver is stopped; another minute, and so is whatever runs it.
-const LIMIT_SECONDS: u64 = 240;
+const LIMIT_SECONDS: u64 = 600;
 
 /// How a run of SymbiYosys ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,7 @@ struct Task<'a> {
     proof: &'a Proof,
     name: String,
     design: String,
+    map: String,
     cover: bool,
     /// What was mutated.
     mutation: Option<String>,
@@ -69,12 +70,19 @@ impl Task<'_> {
             .iter()
             .map(|define| format!(" -D{define}"))
             .collect();
+        // Covers show that the assumptions leave anything.
+        let presat = if self.cover { "" } else { "--nopresat " };
+        let (top, script) = (proof.top, proof.script);
+        let read = if script.starts_with("read_verilog") {
+            String::new()
+        } else {
+            format!(
+                "read_verilog -formal -sv{defines} design.sv properties.sv\nhierarchy -check -top {top}\n"
+            )
+        };
         format!(
-            "[options]\nmode {mode}\ndepth {depth}\ntimeout {LIMIT_SECONDS}\n[engines]\nsmtbmc z3\n[script]\n\
-             read_verilog -formal -sv{defines} design.sv\nhierarchy -check -top {top}\n{script}prep -flatten -top {top}\n\
-             [files]\ndesign.sv\n",
-            top = proof.top,
-            script = proof.script,
+            "[options]\nmode {mode}\ndepth {depth}\ntimeout {LIMIT_SECONDS}\n[engines]\nsmtbmc {presat}z3\n[script]\n\
+             {read}{script}prep -flatten -top {top}\n[files]\ndesign.sv\nproperties.sv\nmap.v\n"
         )
     }
 
@@ -83,6 +91,8 @@ impl Task<'_> {
         let text = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(&folder).map_err(text)?;
         fs::write(folder.join("design.sv"), &self.design).map_err(text)?;
+        fs::write(folder.join("properties.sv"), self.proof.wrapper()).map_err(text)?;
+        fs::write(folder.join("map.v"), &self.map).map_err(text)?;
         fs::write(folder.join("run.sby"), self.settings()).map_err(text)?;
         let log = fs::File::create(folder.join("log.txt")).map_err(text)?;
         let mut command = tools.command(Tool::Sby).map_err(|e| e.to_string())?;
@@ -126,18 +136,19 @@ impl Task<'_> {
 /// The runs of a proof.
 fn tasks(proof: &Proof, mutations: usize, seed: u64) -> Result<Vec<Task<'_>>, String> {
     let verilog = (proof.verilog)().map_err(|error| format!("{}: {error}", proof.name))?;
-    let task = |suffix: &str, verilog: &str, cover, mutation| {
+    let task = |suffix: &str, verilog: &str, map: &str, mutation| {
         Ok::<_, String>(Task {
             proof,
             name: format!("{}/{suffix}", proof.name),
             design: proof.design(verilog)?,
-            cover,
+            map: map.into(),
+            cover: suffix == "cover",
             mutation,
         })
     };
     let mut tasks = vec![
-        task("proof", &verilog, false, None)?,
-        task("cover", &verilog, true, None)?,
+        task("proof", &verilog, MAP, None)?,
+        task("cover", &verilog, MAP, None)?,
     ];
     let sites: Vec<mutation::Mutation> = mutation::sites(&verilog)
         .into_iter()
@@ -148,14 +159,13 @@ fn tasks(proof: &Proof, mutations: usize, seed: u64) -> Result<Vec<Task<'_>>, St
                 .any(|(module, part)| site.module == *module && site.from.contains(part))
         })
         .collect();
-    if sites.is_empty() {
+    if sites.is_empty() != proof.mutated.is_empty() || sites.is_empty() && proof.swapped.is_empty()
+    {
         return Err(format!("{}: nothing to mutate", proof.name));
     }
     let mut random = fastrand::Rng::with_seed(seed);
-    for (index, mutation) in mutation::choose(sites, mutations, |count| random.usize(..count))
-        .iter()
-        .enumerate()
-    {
+    let chosen = mutation::choose(sites, mutations, |count| random.usize(..count));
+    for (index, mutation) in chosen.iter().enumerate() {
         let what = format!(
             "{}: {}  ->  {}",
             mutation.module,
@@ -165,8 +175,20 @@ fn tasks(proof: &Proof, mutations: usize, seed: u64) -> Result<Vec<Task<'_>>, St
         tasks.push(task(
             &format!("mutation{index}"),
             &mutation.apply(&verilog),
-            false,
+            MAP,
             Some(what),
+        )?);
+    }
+    for (index, (from, to)) in proof.swapped.iter().enumerate() {
+        let (design, map) = (verilog.replace(from, to), MAP.replace(from, to));
+        if design == verilog && map == MAP {
+            return Err(format!("{}: no `{from}` to mutate", proof.name));
+        }
+        tasks.push(task(
+            &format!("swapped{index}"),
+            &design,
+            &map,
+            Some(format!("{from}  ->  {to}")),
         )?);
     }
     Ok(tasks)

@@ -120,17 +120,6 @@
         if (write_program || write_record || write_plane || write_activation) assert (state == 4'd7 || state == 4'd9);
         if (state == WRITE_ROW || state == 4'd7) assert (status == 8'd0);
     end
-`ifdef COVER
-    // A Stop, the lowest bit of its last byte perhaps wrong.
-    localparam [111:0] STOP = 112'h6034517f000000000000000105b7;
-    (* anyconst *) wire wrong;
-    reg [3:0] at = 4'd0;
-    always @(posedge clock) if (taken) at <= at + 4'd1;
-    always @* begin
-        assume (receive_valid && transmit_ready && reset == !begun);
-        assume (receive_data == (STOP[8 * at +: 8] ^ {7'd0, wrong && at == 4'd13}));
-    end
-`endif
     always @* begin
         cover (begun && stop);
         cover (begun && state == 4'd9 && status == 8'd1);

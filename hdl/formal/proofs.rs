@@ -1,12 +1,14 @@
 //! The proofs: which unit, which properties, how far.
 
 use bitweft_hdl::{
-    builder::EmitError,
+    builder::{EmitError, Module},
+    dot,
     fifo::fifo,
     port::port,
+    requantizer::requantizer,
     uart::{receiver, transmitter},
 };
-use bitweft_isa::architecture::{Architecture, Storage};
+use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 
 /// Properties of a unit.
 pub(crate) struct Proof {
@@ -24,11 +26,40 @@ pub(crate) struct Proof {
     pub(crate) defines: &'static [&'static str],
     pub(crate) cover_depth: usize,
     pub(crate) cover_defines: &'static [&'static str],
-    /// Commands for yosys before `prep`.
+    /// Commands for yosys between reading the design and `prep`; or, if they read it themselves, all before `prep`.
     pub(crate) script: &'static str,
     /// What is mutated: lines of a module that contain a text.
     pub(crate) mutated: &'static [(&'static str, &'static str)],
+    /// Further mutations: a text that becomes another, in the design or in [`MAP`].
+    pub(crate) swapped: &'static [(&'static str, &'static str)],
 }
+
+/// The technology map, which lies beside every design as `map.v`.
+pub(crate) const MAP: &str = include_str!("../vendor/ecp5_alu.v");
+
+/// The adders of a design as behaviour and as cells, then the module that compares them.
+const CARRY_CELLS: &str = "read_verilog -icells design.sv
+hierarchy -top adders
+proc
+flatten
+techmap
+design -stash behaviour
+read_verilog -icells -DYOSYS_CELLS -DECP5_CELLS design.sv
+read_verilog -DNO_INCLUDES +/ecp5/common_sim.vh +/ecp5/ccu2c_sim.vh
+hierarchy -top adders
+proc
+flatten
+techmap -map map.v
+techmap
+read_verilog -DNO_INCLUDES -overwrite +/ecp5/common_sim.vh +/ecp5/ccu2c_sim.vh
+hierarchy -top adders
+flatten
+select -assert-none adders/t:$alu
+design -stash cells
+read_verilog -formal -sv properties.sv
+design -copy-from behaviour -as behaviour adders
+design -copy-from cells -as cells adders
+";
 
 /// Registers of small memories one by one, so that properties can name them.
 const WORDS: &str = "proc\nmemory_collect\nmemory_map -formal\nflatten\n";
@@ -47,6 +78,7 @@ const PLAIN: Proof = Proof {
     cover_defines: &[],
     script: "",
     mutated: &[],
+    swapped: &[],
 };
 
 const LINE: Proof = Proof {
@@ -63,11 +95,19 @@ const LINE: Proof = Proof {
 const PORT: Proof = Proof {
     verilog: || port(&small()).verilog(),
     bound_to: Some("port"),
-    properties: include_str!("port_crc.sv"),
+    properties: concat!(include_str!("port_crc.sv"), include_str!("port_stop.sv")),
     top: "port",
     script: "cutpoint port/buffer\n",
     cover_depth: 25,
     cover_defines: &["COVER"],
+    ..PLAIN
+};
+
+const CARRY: Proof = Proof {
+    mode: "bmc",
+    depth: 1,
+    cover_depth: 1,
+    script: CARRY_CELLS,
     ..PLAIN
 };
 
@@ -122,28 +162,154 @@ pub(crate) const PROOFS: &[Proof] = &[
         mutated: &[("port", "? 32'hffffffff"), ("port", ": receive_data")],
         ..PORT
     },
+    Proof {
+        name: "port_idle",
+        claim: "the port returns to idle from every state, whatever comes: a measure falls; a byte offered stays",
+        bound_to: Some("port"),
+        properties: concat!(include_str!("port_idle.sv"), include_str!("port_stop.sv")),
+        depth: 8,
+        cover_depth: 36,
+        mutated: &[
+            ("port", "= count + "),
+            ("port", "rows_left - "),
+            ("port", "size_left - "),
+            ("port", "byte_in_row + "),
+        ],
+        ..PORT
+    },
+    Proof {
+        name: "requantizer",
+        claim: "y and byte are the formula's, both roundings, full width, for any products in the multipliers",
+        verilog: || requantizer().verilog(),
+        bound_to: Some("requantizer"),
+        properties: include_str!("requantizer.sv"),
+        top: "requantizer",
+        mode: "bmc",
+        depth: 10,
+        cover_depth: 10,
+        script: "proc\ncutpoint */w:held\n",
+        mutated: &[("requantizer", "")],
+        ..PLAIN
+    },
+    Proof {
+        name: "dots",
+        claim: "table lane = plain lane: the first and the last plane that may read a bank, any words",
+        verilog: dots,
+        properties: include_str!("dots.sv"),
+        top: "dots",
+        mode: "bmc",
+        depth: 36,
+        cover_depth: 36,
+        script: WORDS,
+        mutated: &[("dot_table", ""), ("table_dot", "fill"), ("dot_plain", "")],
+        ..PLAIN
+    },
+    Proof {
+        name: "adders",
+        claim: "add_complement and add_gated in carry cells = behaviour, 1, 2, 8 and 31 bits",
+        verilog: || adders().verilog(),
+        swapped: &[
+            ("16'h6a6a", "16'h6a6e"),
+            ("16'h96aa", "16'h96ab"),
+            ("a + (b ^ ", "a - (b ^ "),
+        ],
+        properties: include_str!("adders.sv"),
+        top: "adders_compared",
+        ..CARRY
+    },
+    Proof {
+        name: "alu",
+        claim: "$alu mapped to carry cells = yosys's own map: carry-in none, constant, variable; carries",
+        verilog: || Ok(include_str!("alu.v").into()),
+        swapped: &[
+            ("16'h96aa", "16'h96a8"),
+            ("16'h000f", "16'h0000"),
+            ("16'h000a", "16'h000f"),
+        ],
+        properties: include_str!("alu.sv"),
+        top: "alu_compared",
+        ..CARRY
+    },
 ];
+
+/// Two dot units of one architecture but for the lane.
+fn dots() -> Result<String, EmitError> {
+    let unit = |lane, name: &str| {
+        let architecture = Architecture {
+            lane,
+            quads: 2,
+            ..small()
+        };
+        let text = dot::build(&architecture).verilog()?;
+        Ok(text
+            .replace("module dot(", &format!("module {name}("))
+            .replace("endmodule // dot\n", &format!("endmodule // {name}\n")))
+    };
+    let plain: String = unit(LaneKind::Plain, "plain_dot")?;
+    // Both begin with what they share.
+    let own = plain.find("module dot_plain(").unwrap_or(0);
+    Ok(unit(LaneKind::Table, "table_dot")? + &plain[own..])
+}
+
+fn adders() -> Module {
+    let module = Module::new("adders");
+    let control = module.input("control", 1);
+    for width in [1, 2, 8, 31] {
+        let (a, b) = (
+            module.input(&format!("a_{width}"), width),
+            module.input(&format!("b_{width}"), width),
+        );
+        module.output(
+            &format!("sum_{width}"),
+            &module.add_complement(&a, &b, &control),
+        );
+        module.output(
+            &format!("gated_{width}"),
+            &module.add_gated(&a, &b, &control),
+        );
+    }
+    module
+}
 
 fn small() -> Architecture {
     Architecture::from_toml(include_str!("../../constraints/tiny.toml")).expect("valid")
 }
 
 impl Proof {
-    /// The unit with its properties. What a memory yields that is read and written at one address in one cycle, is anything.
+    /// The unit with its properties, or before them. What a memory yields that is read and written at one address in one cycle, is anything.
     pub(crate) fn design(&self, verilog: &str) -> Result<String, String> {
-        let verilog = verilog
-            .replace("reg [7:0] read_0", "(* anyseq *) wire [7:0] undefined;\nreg [7:0] read_0")
-            .replace(
+        let mut text = String::with_capacity(verilog.len());
+        for line in verilog.lines() {
+            // The first of a memory's read registers.
+            if let Some((range, _)) = line
+                .trim()
+                .strip_prefix("reg ")
+                .and_then(|rest| rest.split_once(" read_0"))
+            {
+                text += &format!("(* anyseq *) wire {range} undefined;\n");
+            }
+            text += &line.replace(
                 "read_0 <= words[read_address];",
                 "read_0 <= write_enable && write_address == read_address ? undefined : words[read_address];",
             );
+            text += "\n";
+        }
         let Some(module) = self.bound_to else {
-            return Ok(verilog + self.properties);
+            return Ok(text);
         };
         let end = format!("endmodule // {module}\n");
-        if !verilog.contains(&end) {
+        if !text.contains(&end) {
             return Err(format!("{}: no module {module}", self.name));
         }
-        Ok(verilog.replace(&end, &format!("{}{end}", self.properties)))
+        Ok(text.replace(&end, &format!("{}{end}", self.properties)))
+    }
+
+    /// The file of properties that stand in a module of their own.
+    pub(crate) fn wrapper(&self) -> &'static str {
+        if self.bound_to.is_some() {
+            ""
+        } else {
+            self.properties
+        }
     }
 }
