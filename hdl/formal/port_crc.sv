@@ -72,6 +72,7 @@
     wire steady = started ? crc == 32'hffffffff : stepped ? crc == crc_step(crc_was, byte_was) : !kept || crc == crc_was;
 `ifdef STEP
     always @* if (begun) assert (steady);
+    always @* cover (begun && stepped && state == CHECK);
 `else
 `ifndef COVER
     always @* assume (steady);

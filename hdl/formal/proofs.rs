@@ -159,6 +159,8 @@ pub(crate) const PROOFS: &[Proof] = &[
         name: "port_crc_step",
         claim: "the port's CRC register is CRC-32 of the bytes taken, as computed bit by bit",
         defines: &["STEP"],
+        cover_depth: 16,
+        cover_defines: &["STEP"],
         mutated: &[("port", "? 32'hffffffff"), ("port", ": receive_data")],
         ..PORT
     },
