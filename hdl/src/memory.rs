@@ -15,7 +15,9 @@ const ECP5_BLOCK_BITS: usize = 18 << 10;
 /// Ports: `write_enable` (1 bit), `write_address`, `write_data`, `read_address` in; `read_data` out. Addresses have
 /// [`Memory::address_bits`] bits. A word is written at the edge that ends the cycle of `write_enable`, and read
 /// `latency` cycles after its address. What a read yields is undefined when its address is written in
-/// the very same cycle (`no_rw_check`: the tools add no bypass), beyond `depth`, or never written. There is no reset.
+/// the very same cycle (`no_rw_check`: the tools add no bypass), beyond `depth`, or never written; with block RAM of latency 2 also when
+/// it is written in the next cycle (on iCE40), with [`Storage::SinglePort`] (latency 2) when any word is written in the same. There is
+/// no reset.
 ///
 /// ```text
 /// clock          _/~\_/~\_/~\_/~\_

@@ -32,6 +32,8 @@ use bitweft_isa::{
 /// Read latency of the program and counter memories.
 const MEMORY_LATENCY: usize = 2;
 const COUNTER_BITS: usize = 32;
+/// Descriptors, at most, of a program that shares 256 words with its counters.
+const SHARED_DESCRIPTORS: usize = 12;
 
 const IDLE: u64 = 0;
 const LOAD: u64 = 1;
@@ -62,7 +64,8 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     m.clocked_reset(&step, &step_next, 0);
     let row_address = m.input("row_address", crate::port::ADDRESS_BITS);
     m.unused(&row_address);
-    let opcode = fields(&m, architecture, &index, &step, &load, &row_address);
+    let word = m.wire("program_word", 32);
+    let opcode = fields(&m, &word, &step, &load);
 
     let operations = [
         Opcode::Convolution,
@@ -132,60 +135,110 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     });
     let words = [cycles, busy, fill_stall, drain_stall];
     let at = m.slice(&step, 0, 2);
-    let memory = Memory {
-        storage: Storage::Block,
-        width: COUNTER_BITS,
-        depth: (architecture.descriptor_count * COUNTERS).next_power_of_two(),
-        latency: MEMORY_LATENCY,
+    let counter = Counter {
+        write: count,
+        value: m.select(&at, &words),
+        at,
     };
-    let bits = memory.address_bits();
-    let ports = MemoryPorts {
-        write_enable: &count,
-        write_address: &m.concat(&[&at, &m.slice(&index, 0, bits - 2)]),
-        write_data: &m.select(&at, &words),
-        read_address: &m.truncate(&row_address, bits),
+    let ports = Rows {
+        index: &index,
+        step: &step,
+        load: &load,
+        host: &row_address,
+        counter: &counter,
     };
-    m.output(
-        "read_counter",
-        &memory.instance(&m, "counter_memory", &ports),
-    );
+    let read_counter = if architecture.descriptor_count <= SHARED_DESCRIPTORS {
+        shared_memory(&m, &ports, &word)
+    } else {
+        memories(&m, architecture, &ports, &word)
+    };
+    m.output("read_counter", &read_counter);
     m
 }
 
-/// Program memory, and the field registers as its words pass by; gives the opcode.
-fn fields(
-    m: &Module,
-    architecture: &Architecture,
-    index: &Net,
-    step: &Net,
-    load: &Net,
-    row_address: &Net,
-) -> Net {
-    let memory = Memory {
+/// A counter that is written.
+struct Counter {
+    write: Net,
+    /// Which of the descriptor's.
+    at: Net,
+    value: Net,
+}
+
+/// What addresses program and counters.
+struct Rows<'a> {
+    /// The descriptor in progress.
+    index: &'a Net,
+    /// Its word that is read while `load`.
+    step: &'a Net,
+    load: &'a Net,
+    /// Row of either space, while no run is in progress.
+    host: &'a Net,
+    counter: &'a Counter,
+}
+
+/// Two memories: drives the program's `word`, gives the counter that the host reads.
+fn memories(m: &Module, architecture: &Architecture, rows: &Rows<'_>, word: &Net) -> Net {
+    let memory = |depth| Memory {
         storage: Storage::Block,
-        width: 32,
-        depth: architecture.program_words(),
+        width: COUNTER_BITS,
+        depth,
         latency: MEMORY_LATENCY,
     };
-    let bits = memory.address_bits();
-    let address = m.concat(&[&m.slice(step, 0, 4), &m.slice(index, 0, bits - 4)]);
-    let word = memory.instance(
-        m,
-        "program_memory",
-        &MemoryPorts {
-            write_enable: &m.input("write_program", 1),
-            write_address: &m.truncate(row_address, bits),
-            write_data: &m.input("row_program", 32),
-            read_address: &address,
-        },
-    );
+    let program = memory(architecture.program_words());
+    let bits = program.address_bits();
+    let address = m.concat(&[&m.slice(rows.step, 0, 4), &m.slice(rows.index, 0, bits - 4)]);
+    let ports = MemoryPorts {
+        write_enable: &m.input("write_program", 1),
+        write_address: &m.truncate(rows.host, bits),
+        write_data: &m.input("row_program", 32),
+        read_address: &address,
+    };
+    m.drive(word, &program.instance(m, "program_memory", &ports));
+    let counters = memory((architecture.descriptor_count * COUNTERS).next_power_of_two());
+    let bits = counters.address_bits();
+    let ports = MemoryPorts {
+        write_enable: &rows.counter.write,
+        write_address: &m.concat(&[&rows.counter.at, &m.slice(rows.index, 0, bits - 2)]),
+        write_data: &rows.counter.value,
+        read_address: &m.truncate(rows.host, bits),
+    };
+    counters.instance(m, "counter_memory", &ports)
+}
+
+/// One memory of as many words as the narrowest block RAM of that width has: the program, and in its last quarter the counters.
+fn shared_memory(m: &Module, rows: &Rows<'_>, word: &Net) -> Net {
+    let memory = Memory {
+        storage: Storage::Block,
+        width: COUNTER_BITS,
+        depth: 256,
+        latency: MEMORY_LATENCY,
+    };
+    let quarter = m.literal(3, 2);
+    let write_program = m.input("write_program", 1);
+    let counter = m.concat(&[&rows.counter.at, &m.slice(rows.index, 0, 4), &quarter]);
+    let is_counter = &rows.counter.write;
+    let program = m.concat(&[&m.slice(rows.step, 0, 4), &m.slice(rows.index, 0, 4)]);
+    let host = m.concat(&[&m.slice(rows.host, 0, 6), &quarter]);
+    let ports = MemoryPorts {
+        write_enable: &m.or(&write_program, is_counter),
+        write_address: &m.mux(is_counter, &counter, &m.truncate(rows.host, 8)),
+        write_data: &m.mux(is_counter, &rows.counter.value, &m.input("row_program", 32)),
+        read_address: &m.mux(rows.load, &program, &host),
+    };
+    let found = memory.instance(m, "program_memory", &ports);
+    m.drive(word, &found);
+    found
+}
+
+/// The field registers, as the program's words pass by; gives the opcode.
+fn fields(m: &Module, word: &Net, step: &Net, load: &Net) -> Net {
     let mut opcode = m.literal(0, 4);
     let used = FIELDS.iter().map(|field| field.word).max().unwrap_or(0);
     for at in 0..=used {
         let arrived = m.and(load, &m.equals(step, (at + MEMORY_LATENCY) as u64));
         for field in FIELDS.iter().filter(|field| field.word == at) {
             let register = m.register(&format!("{}_q", field.name), field.bits);
-            m.clocked_enable(&register, &m.slice(&word, field.low, field.bits), &arrived);
+            m.clocked_enable(&register, &m.slice(word, field.low, field.bits), &arrived);
             m.output(field.name, &register);
             if field.name == "opcode" {
                 opcode = register;

@@ -64,6 +64,7 @@ fn one_column_of_plain_lanes_with_the_memories_of_an_ice40() {
     ice40.plane_storage = Storage::SinglePort;
     ice40.activation_words = SINGLE_PORT_WORDS;
     ice40.plane_words = SINGLE_PORT_WORDS;
+    ice40.descriptor_count = 12;
     check(&ice40, 9);
 }
 
