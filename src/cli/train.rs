@@ -25,6 +25,9 @@ pub(crate) struct Train {
     /// Labelled images to train on.
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
+    /// Train on the first N images only.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Labelled images on which every epoch's integer network is evaluated.
     #[arg(long, value_name = "DATA")]
     validation: Option<PathBuf>,
@@ -168,7 +171,7 @@ impl Train {
             }
         };
         let shape = network.tensors[network.input].shape;
-        let data = self.input.load_data(&self.data, shape, None)?;
+        let data = self.input.load_data(&self.data, shape, self.limit)?;
         let validation = self
             .validation
             .as_deref()

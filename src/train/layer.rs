@@ -13,6 +13,10 @@ use crate::quant::range::Affine;
 
 /// Unit of a bias' updates, in levels of the layer's output.
 const BIAS_UNIT: f32 = 16.0;
+/// Updates of a step of fixed width, against those of its weights: a step moves all weights of its filter at once and in
+/// proportion, so at their pace its noise outweighs what the weights learn. While widths are learned steps have to
+/// double within an epoch, and keep the full pace.
+const STEP_PACE: f32 = 0.05;
 
 /// Filters in training; weights are in the order `[out, row, column, in]`.
 #[derive(Debug, Clone)]
@@ -197,6 +201,7 @@ impl Layer {
             ranges[filter] = (by_loss.range + bit_price * by_bits.range) as f32;
         }
         let unit = self.learned.values[STEPS].clone();
+        let pace = if self.widths_learned { 1.0 } else { STEP_PACE };
         let bias_unit = BIAS_UNIT * self.output.scale;
         let Learned { values, moments } = &mut self.learned;
         moments[WEIGHTS].update(
@@ -206,7 +211,12 @@ impl Layer {
             rate,
         );
         moments[BIASES].update(&mut values[BIASES], biases, |_| bias_unit, rate);
-        moments[STEPS].update(&mut values[STEPS], &steps, |filter| unit[filter], rate);
+        moments[STEPS].update(
+            &mut values[STEPS],
+            &steps,
+            |filter| unit[filter] * pace,
+            rate,
+        );
         if self.widths_learned {
             moments[RANGES].update(&mut values[RANGES], &ranges, |filter| unit[filter], rate);
         }
