@@ -103,6 +103,16 @@ const PORT: Proof = Proof {
     ..PLAIN
 };
 
+const DOTS: Proof = Proof {
+    verilog: dots,
+    properties: include_str!("dots.sv"),
+    top: "dots",
+    mode: "bmc",
+    script: WORDS,
+    mutated: &[("dot_table", ""), ("table_dot", "fill"), ("dot_plain", "")],
+    ..PLAIN
+};
+
 const CARRY: Proof = Proof {
     mode: "bmc",
     depth: 1,
@@ -195,16 +205,21 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "dots",
-        claim: "table lane = plain lane: the first and the last plane that may read a bank, any words",
-        verilog: dots,
-        properties: include_str!("dots.sv"),
-        top: "dots",
-        mode: "bmc",
+        claim: "table lane = plain lane: the first plane that may read a bank, any words",
+        defines: &["PLANE=6'd18"],
+        cover_defines: &["PLANE=6'd18"],
+        depth: 22,
+        cover_depth: 22,
+        ..DOTS
+    },
+    Proof {
+        name: "dots_last",
+        claim: "the same with the last plane that may, when the other bank has been filled",
+        defines: &["PLANE=6'd32"],
+        cover_defines: &["PLANE=6'd32"],
         depth: 36,
         cover_depth: 36,
-        script: WORDS,
-        mutated: &[("dot_table", ""), ("table_dot", "fill"), ("dot_plain", "")],
-        ..PLAIN
+        ..DOTS
     },
     Proof {
         name: "adders",
