@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bitweft::golden::{
     float,
     network::{Evaluation, Executor},
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::console::Console;
 use super::exit::Exit;
-use super::options::InputArguments;
+use super::options::{InputArguments, labels};
 
 /// Images between two steps of the progress bar.
 const BATCH: usize = 64;
@@ -54,15 +54,16 @@ pub(crate) struct Accuracy {
 impl Evaluate {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         let model = self.input.load_model(&self.model)?;
-        let shape = match &model {
-            Model::Float(network) => network.tensors[network.input].shape,
-            Model::Integer(network) => network.tensors[network.input].shape,
+        let [shape, output] = match &model {
+            Model::Float(network) => {
+                [network.input, network.output].map(|t| network.tensors[t].shape)
+            }
+            Model::Integer(network) => {
+                [network.input, network.output].map(|t| network.tensors[t].shape)
+            }
         };
         let data = self.input.load_data(&self.data, shape, self.limit)?;
-        let labels = data
-            .labels
-            .as_deref()
-            .with_context(|| format!("{}: no labels", self.data.display()))?;
+        let labels = labels(&data, &self.data, output.elements())?;
         let start = Instant::now();
         let (arithmetic, rounding, [top1_correct, top5_correct]) = match &model {
             Model::Float(network) => ("float", None, float_hits(network, &data, labels, console)?),

@@ -1,5 +1,7 @@
 //! `bitweft experiment`: what allocations of widths cost on the processor, and what they keep of the network.
 
+mod ablation;
+mod budgets;
 mod correlation;
 mod granularity;
 mod judge;
@@ -26,6 +28,8 @@ pub(crate) struct Experiment {
 
 #[derive(Subcommand)]
 enum What {
+    Ablation(ablation::AblationExperiment),
+    Budgets(budgets::BudgetsExperiment),
     Correlation(correlation::CorrelationExperiment),
     Granularity(granularity::GranularityExperiment),
     Objective(objective::ObjectiveExperiment),
@@ -35,6 +39,8 @@ enum What {
 impl Experiment {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         match &self.what {
+            What::Ablation(experiment) => experiment.run(console),
+            What::Budgets(experiment) => experiment.run(console),
             What::Correlation(experiment) => experiment.run(console),
             What::Granularity(experiment) => experiment.run(console),
             What::Objective(experiment) => experiment.run(console),

@@ -5,7 +5,8 @@ use bitweft::compiler::{compile, cycles};
 use bitweft::model::float::FloatNetwork;
 use bitweft::model::integer::IntegerNetwork;
 use bitweft::quant::{
-    Allocation, Objective, Options, Quantizer, Report, Scheme, WeightRounding, Weighting,
+    Allocation, Objective, Options, Quantizer, RangeMethod, Report, Scheme, WeightRounding,
+    Weighting,
 };
 use bitweft_isa::architecture::Architecture;
 use clap::{Args, ValueEnum};
@@ -42,11 +43,28 @@ enum WeightRoundingArgument {
     Nearest,
     /// Each weight's error is made up for by the weights after it (GPTQ), then single weights are improved.
     Feedback,
+    /// Up or down is learned for all weights of a filter together (AdaRound).
+    Adaround,
+}
+
+/// What 256 levels of an activation span.
+#[derive(Clone, Copy, ValueEnum)]
+enum RangeArgument {
+    /// What gives the least squared error.
+    Mse,
+    /// Smallest to largest value.
+    MinMax,
+    /// All but one value in 10,000 on each side.
+    Percentile,
 }
 
 /// What makes the losses of different layers comparable.
 #[derive(Clone, Copy, ValueEnum)]
 enum WeightingArgument {
+    /// Error of the weights as a part of the layer's weights: no image counts.
+    Weights,
+    /// Noise at the layer's output.
+    Output,
     /// Noise as a part of the layer's output variance.
     Energy,
     /// What noise does to the network's answer (Fisher information).
@@ -71,6 +89,9 @@ pub(crate) struct MethodArguments {
     /// What makes the losses of different layers comparable (fisher if not given).
     #[arg(long, value_enum, conflicts_with = "uniform")]
     weighting: Option<WeightingArgument>,
+    /// Range of activations.
+    #[arg(long, value_enum, default_value = "mse")]
+    activation_range: RangeArgument,
 }
 
 /// What a quantization gave.
@@ -136,8 +157,16 @@ impl MethodArguments {
             weight_rounding: match self.rounding {
                 WeightRoundingArgument::Nearest => WeightRounding::Nearest,
                 WeightRoundingArgument::Feedback => WeightRounding::ErrorFeedback,
+                WeightRoundingArgument::Adaround => WeightRounding::AdaRound,
+            },
+            activation_range: match self.activation_range {
+                RangeArgument::Mse => RangeMethod::Mse,
+                RangeArgument::MinMax => RangeMethod::MinMax,
+                RangeArgument::Percentile => RangeMethod::Percentile(1e-4),
             },
             weighting: match self.weighting {
+                Some(WeightingArgument::Weights) => Weighting::Weights,
+                Some(WeightingArgument::Output) => Weighting::Output,
                 Some(WeightingArgument::Energy) => Weighting::Energy,
                 _ => Weighting::Fisher,
             },

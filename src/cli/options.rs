@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bitweft::model::data::{DataOptions, Dataset};
+use bitweft::model::data::{DataOptions, Dataset, Images};
 use bitweft::model::float::{FloatNetwork, InputTransform, Shape};
 use bitweft::model::integer::{IntegerNetwork, Rounding};
 use bitweft::model::load::{Model, load_model};
@@ -123,6 +123,25 @@ pub(crate) struct InputArguments {
     /// Part of a picture's sides that is kept before it is scaled to the network's input.
     #[arg(long, value_name = "PART", default_value_t = 0.875)]
     central_fraction: f32,
+    /// Added to every label: 1 for networks whose class 0 is the background.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    label_offset: u16,
+    /// What int8 features stand for: the real value of one step, and the int8 of 0. A float network needs it.
+    #[arg(long, value_name = "SCALE,ZERO", value_parser = feature_scale, allow_hyphen_values = true)]
+    features: Option<(f32, i8)>,
+}
+
+/// `SCALE,ZERO` of int8 features.
+fn feature_scale(text: &str) -> Result<(f32, i8), String> {
+    let wanted = || format!("`{text}`: give SCALE,ZERO, a positive number and an int8");
+    let (scale, zero) = text.split_once(',').ok_or_else(wanted)?;
+    let scale: f32 = scale.trim().parse().map_err(|_| wanted())?;
+    let zero = zero.trim().parse().map_err(|_| wanted())?;
+    if scale.is_finite() && scale > 0.0 {
+        Ok((scale, zero))
+    } else {
+        Err(wanted())
+    }
 }
 
 impl InputArguments {
@@ -180,9 +199,16 @@ impl InputArguments {
             size: matches!(shape.channels, 1 | 3).then_some(shape),
             central_fraction: self.central_fraction,
         };
-        let data = Dataset::load(path, &options)?;
+        let mut data = Dataset::load(path, &options)?;
         if data.is_empty() {
             anyhow::bail!("{}: no images", path.display());
+        }
+        for label in data.labels.iter_mut().flatten() {
+            *label = label.saturating_add(usize::from(self.label_offset));
+        }
+        if let (Some((scale, zero)), Images::Signed(features)) = (self.features, &data.images) {
+            let real = |q: i8| scale * (f32::from(q) - f32::from(zero));
+            data.images = Images::Real(features.mapv(real));
         }
         Ok(data)
     }
@@ -197,6 +223,22 @@ impl InputArguments {
         let shape = network.tensors[network.input].shape;
         spread(network, &self.load_data(path, shape, None)?, wanted)
     }
+}
+
+/// The labels of a data set for a network of so many classes; `path` is where it is from.
+pub(crate) fn labels<'a>(data: &'a Dataset, path: &Path, classes: usize) -> Result<&'a [usize]> {
+    let file = path.display();
+    let labels = data
+        .labels
+        .as_deref()
+        .with_context(|| format!("{file}: no labels"))?;
+    if let Some(at) = labels.iter().position(|label| *label >= classes) {
+        anyhow::bail!(
+            "{file}: image {at} has label {}, but the network has {classes} classes",
+            labels[at]
+        );
+    }
+    Ok(labels)
 }
 
 /// At most `wanted` real inputs of a data set, spread evenly over it.

@@ -1,5 +1,7 @@
 //! Statistics of measurements.
 
+use serde::{Deserialize, Serialize};
+
 /// Pearson's r; `None` where one of the two does not vary.
 pub(crate) fn pearson(pairs: &[(f64, f64)]) -> Option<f64> {
     let count = pairs.len() as f64;
@@ -56,6 +58,60 @@ pub(crate) fn reaches(curve: &[(f64, f64)], level: f64) -> Option<f64> {
     Some(x_before + (level - y_before) / (y - y_before) * (x - x_before))
 }
 
+/// A mean difference over the same images, and whether it may be chance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Difference {
+    /// Mean of the first less the second.
+    pub(crate) mean: f64,
+    /// Standard error over images.
+    pub(crate) error: f64,
+    /// How often images of equal means would differ by as much or more (two-sided, normal; for right or wrong
+    /// answers this is McNemar's test).
+    pub(crate) p: f64,
+}
+
+impl Difference {
+    /// Of values for the same images, in the same order.
+    pub(crate) fn of(first: &[f64], second: &[f64]) -> Self {
+        let count = first.len().max(1) as f64;
+        let differences = || first.iter().zip(second).map(|(a, b)| a - b);
+        let mean = differences().sum::<f64>() / count;
+        let variance = differences().map(|d| (d - mean).powi(2)).sum::<f64>() / count;
+        let error = (variance / count).sqrt();
+        Self {
+            mean,
+            error,
+            p: if error > 0.0 {
+                two_sided(mean / error)
+            } else {
+                1.0
+            },
+        }
+    }
+
+    /// In points, as text.
+    pub(crate) fn points(&self) -> String {
+        let (mean, error) = (100.0 * self.mean, 100.0 * self.error);
+        format!("{mean:+.2} ± {error:.2} (p = {:.2})", self.p)
+    }
+}
+
+/// Part of a normal distribution that is farther from the mean than `z` deviations, to 2e-7. Abramowitz and
+/// Stegun, Handbook of Mathematical Functions, 7.1.26.
+fn two_sided(z: f64) -> f64 {
+    let x = z.abs() / 2.0_f64.sqrt();
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let factors = [
+        0.254_829_592,
+        -0.284_496_736,
+        1.421_413_741,
+        -1.453_152_027,
+        1.061_405_429,
+    ];
+    let sum = factors.iter().rev().fold(0.0, |sum, a| (sum + a) * t);
+    sum * (-x * x).exp()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +138,26 @@ mod tests {
         assert_eq!(pearson(&line(0.0)), None);
         assert_eq!(pearson(&[]), None);
         assert!(close(pearson(&[(0.0, 0.0), (1.0, 1.0), (2.0, 0.0)]), 0.0));
+    }
+
+    #[test]
+    fn differences_and_their_chance() {
+        for (z, p) in [
+            (0.0, 1.0),
+            (1.0, 0.317_31),
+            (1.959_96, 0.05),
+            (3.0, 0.002_7),
+        ] {
+            assert!((two_sided(z) - p).abs() < 1e-5, "{z}: {}", two_sided(z));
+            assert!((two_sided(-z) - p).abs() < 1e-5);
+        }
+        // 20 images right for the first alone, 10 for the second alone, 70 alike.
+        let first: Vec<f64> = (0..100).map(|i| f64::from(i < 20)).collect();
+        let second: Vec<f64> = (0..100).map(|i| f64::from((20..30).contains(&i))).collect();
+        let found = Difference::of(&first, &second);
+        assert!((found.mean - 0.1).abs() < 1e-12);
+        assert!((found.error - (0.3_f64 - 0.01).sqrt() / 10.0).abs() < 1e-12);
+        assert!((0.05..0.08).contains(&found.p), "{}", found.p);
+        assert_eq!(Difference::of(&first, &first).p, 1.0);
     }
 }

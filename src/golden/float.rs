@@ -258,7 +258,11 @@ pub fn apply_transform(
     Ok(real)
 }
 
-fn run_layer(
+/// What one layer makes of activations, indexed by `TensorId`; `shape` is its output's.
+///
+/// # Errors
+/// The activations that the layer reads are not there or do not fit it.
+pub fn run_layer(
     layer: &FloatLayer,
     shape: Shape,
     values: &[Option<Array3<f32>>],

@@ -124,7 +124,9 @@ pub enum DataError {
         channels: usize,
     },
     /// Signed features mean nothing to a float network.
-    #[error("data set `{dataset}` holds int8 features, whose scale a float network does not know")]
+    #[error(
+        "data set `{dataset}` holds int8 features, whose scale a float network does not know: state it (--features SCALE,ZERO)"
+    )]
     Signed {
         /// The data set's name.
         dataset: String,

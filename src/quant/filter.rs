@@ -45,6 +45,43 @@ pub enum WeightRounding {
     /// Each weight's rounding error is compensated in the weights after it, then single weights move
     /// as long as the output error falls.
     ErrorFeedback,
+    /// Up or down is learned for all weights together, from where error feedback ends (`adaround`).
+    /// Losses of widths are those of error feedback.
+    AdaRound,
+}
+
+/// How a filter's step is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepSearch {
+    /// The largest weight is the largest level.
+    Widest,
+    /// The least error of nearest rounding, weighted by each input's variance.
+    Nearest,
+    /// From there, the least error of the output after the real rounding.
+    Output,
+}
+
+/// How one filter is rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilterMethod {
+    /// Rounding at a step.
+    pub rounding: WeightRounding,
+    /// The step.
+    pub step: StepSearch,
+}
+
+impl FilterMethod {
+    /// Each weight by itself, at its best step.
+    pub const NEAREST: Self = Self {
+        rounding: WeightRounding::Nearest,
+        step: StepSearch::Output,
+    };
+    /// With error feedback, at its best step.
+    pub const FEEDBACK: Self = Self {
+        rounding: WeightRounding::ErrorFeedback,
+        step: StepSearch::Output,
+    };
 }
 
 /// A filter's integers.
@@ -133,10 +170,15 @@ impl Metric {
         self.apply(x).iter().zip(x).map(|(a, b)| a * b).sum()
     }
 
+    /// The covariance, where it is known and has a factor.
+    pub(crate) fn form(&self) -> Option<&Array2<f64>> {
+        self.full.as_ref().map(|full| &full.form)
+    }
+
     /// Rounds one filter to `bits`. Weights that are whole numbers within the width's levels are kept
-    /// exactly, with step 1.
+    /// exactly, with step 1; so is a single weight.
     #[must_use]
-    pub fn round(&self, weights: &[f64], bits: u8, rounding: WeightRounding) -> RoundedFilter {
+    pub fn round(&self, weights: &[f64], bits: u8, method: FilterMethod) -> RoundedFilter {
         if bits == 0 {
             return RoundedFilter {
                 levels: vec![0; weights.len()],
@@ -144,14 +186,13 @@ impl Metric {
                 error: self.energy(weights),
             };
         }
-        if let Some(levels) = exact(weights, bits) {
-            return RoundedFilter {
-                levels,
-                step: 1.0,
-                error: 0.0,
-            };
+        if let Some(exact) = exact(weights, bits) {
+            return exact;
         }
-        let step = self.search_step(weights, bits);
+        let step = match method.step {
+            StepSearch::Widest => widest(weights, bits),
+            _ => self.search_step(weights, bits),
+        };
         if step <= 0.0 {
             // All weights are zero: any step is exact, save at one bit, which has no zero.
             return self.finish(weights, vec![nearest_level(0.0, bits); weights.len()], 1e-6);
@@ -161,17 +202,18 @@ impl Metric {
             .map(|w| nearest_level(w / step, bits))
             .collect();
         let nearest = self.finish(weights, nearest, step);
-        match (&self.full, rounding) {
-            (Some(full), WeightRounding::ErrorFeedback) => {
+        match (&self.full, method.rounding) {
+            (Some(full), WeightRounding::ErrorFeedback | WeightRounding::AdaRound) => {
                 let target = self.apply(weights);
-                let factors: &[f64] = if bits <= 4 {
+                let search = method.step == StepSearch::Output;
+                let factors: &[f64] = if search && bits <= 4 {
                     &[0.85, 1.0, 1.15]
                 } else {
                     &[1.0]
                 };
                 factors
                     .iter()
-                    .map(|factor| full.round(weights, &target, bits, step * factor))
+                    .map(|factor| full.round(weights, &target, bits, step * factor, search))
                     .map(|(levels, step)| self.finish(weights, levels, step))
                     .fold(
                         nearest,
@@ -182,7 +224,8 @@ impl Metric {
         }
     }
 
-    fn finish(&self, weights: &[f64], levels: Vec<i8>, step: f64) -> RoundedFilter {
+    /// The filter that `levels` at `step` make of `weights`.
+    pub(crate) fn finish(&self, weights: &[f64], levels: Vec<i8>, step: f64) -> RoundedFilter {
         let difference: Vec<f64> = weights
             .iter()
             .zip(&levels)
@@ -198,14 +241,7 @@ impl Metric {
     /// The step of nearest rounding with the least variance-weighted error, over a geometric grid below
     /// the step that clips nothing, refined by one least-squares fit. 0 when all weights are.
     fn search_step(&self, weights: &[f64], bits: u8) -> f64 {
-        let (low, high) = levels(bits);
-        let widest = weights.iter().fold(0.0_f64, |step, w| {
-            step.max(if *w < 0.0 {
-                w / f64::from(low)
-            } else {
-                w / f64::from(high)
-            })
-        });
+        let widest = widest(weights, bits);
         if widest <= 0.0 {
             return 0.0;
         }
@@ -232,19 +268,50 @@ impl Metric {
     }
 }
 
-/// The weights themselves, where all are whole numbers among the width's levels.
-fn exact(weights: &[f64], bits: u8) -> Option<Vec<i8>> {
-    let levels: Vec<i8> = weights.iter().map(|w| nearest_level(*w, bits)).collect();
-    let all = weights
-        .iter()
-        .zip(&levels)
-        .all(|(w, q)| *w == f64::from(*q));
-    (all && weights.iter().any(|w| *w != 0.0)).then_some(levels)
+/// The smallest step at which no weight is beyond the levels of a width.
+fn widest(weights: &[f64], bits: u8) -> f64 {
+    let (low, high) = levels(bits);
+    weights.iter().fold(0.0_f64, |step, w| {
+        step.max(if *w < 0.0 {
+            w / f64::from(low)
+        } else {
+            w / f64::from(high)
+        })
+    })
+}
+
+/// The weights themselves, where a width holds them: whole numbers among its levels (at step 1), or one weight.
+pub(crate) fn exact(weights: &[f64], bits: u8) -> Option<RoundedFilter> {
+    let (low, high) = levels(bits);
+    let (levels, step) = match weights {
+        [weight] if bits > 0 && *weight != 0.0 => {
+            let level = if *weight > 0.0 { high } else { low };
+            (vec![level], weight / f64::from(level))
+        }
+        _ => {
+            let nearest = weights.iter().map(|w| nearest_level(*w, bits));
+            (nearest.collect(), 1.0)
+        }
+    };
+    let whole = |(w, q): (&f64, &i8)| *w == f64::from(*q);
+    let exact = bits > 0 && (step != 1.0 || weights.iter().zip(&levels).all(whole));
+    exact.then_some(RoundedFilter {
+        levels,
+        step,
+        error: 0.0,
+    })
 }
 
 impl Full {
-    /// Error feedback, then three turns of coordinate descent and step fitting.
-    fn round(&self, weights: &[f64], target: &[f64], bits: u8, step: f64) -> (Vec<i8>, f64) {
+    /// Error feedback, then three turns of coordinate descent and, if it is to be fitted, step fitting.
+    fn round(
+        &self,
+        weights: &[f64],
+        target: &[f64],
+        bits: u8,
+        step: f64,
+        fit: bool,
+    ) -> (Vec<i8>, f64) {
         let mut levels = self.feed_back(weights, bits, step);
         let mut step = step;
         for _turn in 0..3 {
@@ -256,7 +323,7 @@ impl Full {
                 cross += q * target[index];
                 square += q * product[index];
             }
-            if cross <= 0.0 || square <= 0.0 {
+            if !fit || cross <= 0.0 || square <= 0.0 {
                 break;
             }
             let fitted = cross / square;
@@ -367,7 +434,7 @@ mod tests {
         let weights = weights(24);
         let metric = Metric::diagonal(&weights.iter().map(|w| 1.0 + w * w).collect::<Vec<_>>());
         for bits in 1..=4 {
-            let found = metric.round(&weights, bits, WeightRounding::Nearest);
+            let found = metric.round(&weights, bits, FilterMethod::NEAREST);
             let best = (1..4000)
                 .map(|i| f64::from(i) * 0.0005)
                 .map(|step| {
@@ -390,7 +457,7 @@ mod tests {
         let metric = Metric::full(form.view());
         let mut last = metric.energy(&weights);
         for bits in 1..=8 {
-            let found = metric.round(&weights, bits, WeightRounding::ErrorFeedback);
+            let found = metric.round(&weights, bits, FilterMethod::FEEDBACK);
             let (low, high) = levels(bits);
             assert!(found.levels.iter().all(|q| (low..=high).contains(q)));
             let difference: Vec<f64> = weights
@@ -413,10 +480,8 @@ mod tests {
         let (weights, form) = (weights(40), correlated(40));
         let metric = Metric::full(form.view());
         for bits in 2..=6 {
-            let nearest = metric.round(&weights, bits, WeightRounding::Nearest).error;
-            let feedback = metric
-                .round(&weights, bits, WeightRounding::ErrorFeedback)
-                .error;
+            let nearest = metric.round(&weights, bits, FilterMethod::NEAREST).error;
+            let feedback = metric.round(&weights, bits, FilterMethod::FEEDBACK).error;
             assert!(
                 feedback < 0.7 * nearest,
                 "{bits} bits: {feedback} against {nearest}"
@@ -427,7 +492,7 @@ mod tests {
     #[test]
     fn whole_numbers_are_kept() {
         let metric = Metric::diagonal(&[1.0; 4]);
-        let found = metric.round(&[0.0, 1.0, 0.0, 0.0], 2, WeightRounding::ErrorFeedback);
+        let found = metric.round(&[0.0, 1.0, 0.0, 0.0], 2, FilterMethod::FEEDBACK);
         assert_eq!(
             found,
             RoundedFilter {
@@ -438,17 +503,49 @@ mod tests {
         );
         assert!(
             metric
-                .round(&[0.0, 1.0, 0.0, 0.0], 1, WeightRounding::Nearest)
+                .round(&[0.0, 1.0, 0.0, 0.0], 1, FilterMethod::NEAREST)
                 .error
                 > 0.0
         );
     }
 
     #[test]
+    fn a_single_weight_is_kept() {
+        let metric = Metric::diagonal(&[2.0]);
+        for weight in [0.9, -0.3, 1.0, -1.0, 5.0] {
+            for bits in 1..=8 {
+                let found = metric.round(&[weight], bits, FilterMethod::FEEDBACK);
+                let value = f64::from(found.levels[0]) * found.step;
+                assert!(found.step > 0.0 && (value - weight).abs() < 1e-12, "{bits}");
+                assert_eq!(found.error, 0.0);
+            }
+            let pruned = metric.round(&[weight], 0, FilterMethod::FEEDBACK);
+            assert!(pruned.levels == [0] && pruned.error > 0.0);
+        }
+    }
+
+    /// A step that is searched for under the output's error is no worse than others.
+    #[test]
+    fn searched_steps_are_better() {
+        let (weights, form) = (weights(40), correlated(40));
+        let metric = Metric::full(form.view());
+        for bits in 2..=4 {
+            let [widest, nearest, output] =
+                [StepSearch::Widest, StepSearch::Nearest, StepSearch::Output].map(|step| {
+                    let rounding = WeightRounding::ErrorFeedback;
+                    metric
+                        .round(&weights, bits, FilterMethod { rounding, step })
+                        .error
+                });
+            assert!(output <= nearest && output < widest, "{bits}: {output}");
+        }
+    }
+
+    #[test]
     fn a_filter_of_zeros_needs_no_bits() {
         let metric = Metric::diagonal(&[1.0; 4]);
         for bits in [0, 2, 8] {
-            let found = metric.round(&[0.0; 4], bits, WeightRounding::ErrorFeedback);
+            let found = metric.round(&[0.0; 4], bits, FilterMethod::FEEDBACK);
             assert_eq!((found.levels, found.error), (vec![0; 4], 0.0));
         }
     }

@@ -194,7 +194,7 @@ fn convolution(op: &FloatOp, input: &Array3<f32>, gradient: &Array3<f32>) -> Arr
     else {
         return result;
     };
-    let patches = Patches::new(*kind, *window, weights);
+    let patches = Patches::new(*kind, *window, weights, input.dim().2);
     let filters = weights.dim().0;
     let width = gradient.dim().1;
     let pixels = gradient.dim().0 * width;

@@ -1,7 +1,6 @@
 //! Activation ranges: what was observed, and the scale and zero point chosen from it.
 
 use ndarray::Array3;
-use rayon::prelude::*;
 
 /// How the range that 256 levels span is chosen from the observed activations.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -56,84 +55,89 @@ impl Affine {
     }
 }
 
-const BINS: usize = 4096;
+/// Bins on either side of 0.
+const BINS: usize = 8192;
 
-/// What one activation took as values.
+/// What one activation took as values. Bins are a power of two wide and begin at 0, so that the histograms of
+/// several images add up to that of all, in whatever order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Histogram {
     /// Smallest value.
     pub low: f32,
     /// Largest value.
     pub high: f32,
-    /// Occurrences in equal bins from `low` to `high`.
+    /// The width of a bin is 2 to this.
+    exponent: i32,
+    /// Occurrences in bins from -`BINS` to `BINS`.
     counts: Vec<u64>,
 }
 
 impl Histogram {
-    /// Of all elements of all `images`. `None` when one is not finite, or there are none.
+    /// Of all elements of an image. `None` when one is not finite, or there are none.
     #[must_use]
-    pub fn observe(images: &[Array3<f32>]) -> Option<Self> {
-        let merge = |a: (f32, f32), b: (f32, f32)| {
-            // Not f32::min, which drops NaN.
-            let pick = |x: f32, y: f32, low: bool| {
-                if x.is_nan() || (low && x < y) || (!low && x > y) {
-                    x
-                } else {
-                    y
-                }
-            };
-            (pick(a.0, b.0, true), pick(a.1, b.1, false))
-        };
-        let (low, high) = images
-            .par_iter()
-            .map(|image| {
-                image
-                    .iter()
-                    .fold((f32::INFINITY, f32::NEG_INFINITY), |range, x| {
-                        merge((*x, *x), range)
-                    })
-            })
-            .reduce(|| (f32::INFINITY, f32::NEG_INFINITY), merge);
-        if !low.is_finite() || !high.is_finite() {
+    pub fn observe(image: &Array3<f32>) -> Option<Self> {
+        let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+        for value in image {
+            // min and max drop NaN.
+            if !value.is_finite() {
+                return None;
+            }
+            (low, high) = (low.min(*value), high.max(*value));
+        }
+        if low > high {
             return None;
         }
-        let factor = if high > low {
-            (BINS as f32 - 0.5) / (high - low)
-        } else {
-            0.0
+        // The largest magnitude is below 2 to the exponent that its f32 has, and one.
+        let magnitude = high.max(-low).max(f32::MIN_POSITIVE);
+        let exponent = i32::from((magnitude.to_bits() >> 23) as u8) - 127 + 1 - BINS.ilog2() as i32;
+        let per_bin = 2.0_f64.powi(-exponent);
+        let mut counts = vec![0; 2 * BINS];
+        for value in image {
+            // -BINS <= bin < BINS.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let bin = ((f64::from(*value) * per_bin).floor() + BINS as f64) as usize;
+            counts[bin.min(2 * BINS - 1)] += 1;
+        }
+        Some(Self {
+            low,
+            high,
+            exponent,
+            counts,
+        })
+    }
+
+    /// Adds what `other` has seen.
+    pub fn merge(&mut self, other: &Self) {
+        let exponent = self.exponent.max(other.exponent);
+        let mut counts = vec![0; 2 * BINS];
+        for from in [&*self, other] {
+            let halvings = (exponent - from.exponent).unsigned_abs().min(31);
+            for (bin, count) in from.counts.iter().enumerate().filter(|(_, n)| **n > 0) {
+                // Bins are few: far inside i32, and back inside 0..2 BINS.
+                #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+                let bin = ((bin as i32 - BINS as i32) >> halvings) + BINS as i32;
+                counts[bin.unsigned_abs() as usize] += count;
+            }
+        }
+        *self = Self {
+            low: self.low.min(other.low),
+            high: self.high.max(other.high),
+            exponent,
+            counts,
         };
-        let counts = images
-            .par_iter()
-            .fold(
-                || vec![0_u64; BINS],
-                |mut counts, image| {
-                    for value in image {
-                        // 0 <= (value - low) * factor < BINS.
-                        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                        let bin = ((value - low) * factor) as usize;
-                        counts[bin.min(BINS - 1)] += 1;
-                    }
-                    counts
-                },
-            )
-            .reduce(
-                || vec![0; BINS],
-                |mut a, b| {
-                    a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-                    a
-                },
-            );
-        Some(Self { low, high, counts })
     }
 
     fn bins(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        let width = f64::from(self.high - self.low) / (BINS as f64 - 0.5);
-        let low = f64::from(self.low);
+        let width = 2.0_f64.powi(self.exponent);
+        let (low, high) = (f64::from(self.low), f64::from(self.high));
         self.counts
             .iter()
             .enumerate()
             .filter(|(_, count)| **count > 0)
-            .map(move |(bin, count)| (low + (bin as f64 + 0.5) * width, *count))
+            .map(move |(bin, count)| {
+                let centre = (bin as f64 - BINS as f64 + 0.5) * width;
+                (centre.clamp(low, high), *count)
+            })
     }
 
     /// Sum of squared differences to the nearest representable value.
@@ -253,7 +257,7 @@ mod tests {
     fn an_outlier_is_clipped_when_that_pays() {
         let mut values: Vec<f32> = (0..600_000).map(|i| (i % 1000) as f32 / 1000.0).collect();
         values.push(3.0);
-        let histogram = Histogram::observe(&[image(values)]).expect("finite");
+        let histogram = Histogram::observe(&image(values)).expect("finite");
         assert!((choose(&[&histogram], RangeMethod::MinMax).scale - 3.0 / 255.0).abs() < 1e-6);
         let mse = choose(&[&histogram], RangeMethod::Mse).scale * 255.0;
         assert!((0.99..2.0).contains(&mse), "{mse}");
@@ -263,8 +267,39 @@ mod tests {
 
     #[test]
     fn not_finite_is_seen() {
-        assert!(Histogram::observe(&[image(vec![0.0, f32::NAN, 1.0])]).is_none());
-        assert!(Histogram::observe(&[image(vec![f32::INFINITY])]).is_none());
-        assert!(Histogram::observe(&[]).is_none());
+        assert!(Histogram::observe(&image(vec![0.0, f32::NAN, 1.0])).is_none());
+        assert!(Histogram::observe(&image(vec![f32::INFINITY])).is_none());
+        assert!(Histogram::observe(&image(vec![])).is_none());
+    }
+
+    /// In any order, and with bins that hold all values.
+    #[test]
+    fn histograms_add_up() {
+        let parts = [
+            vec![0.0, -0.0, 1e-30],
+            vec![-3.0, 2.5, 0.75],
+            vec![1023.9, 1024.0, -7.0],
+        ];
+        let merged = |order: [usize; 3]| {
+            let mut each = order.map(|part| Histogram::observe(&image(parts[part].clone())));
+            let mut sum = each[0].take().expect("finite");
+            each.iter().flatten().for_each(|next| sum.merge(next));
+            sum
+        };
+        let all = Histogram::observe(&image(parts.concat())).expect("finite");
+        assert_eq!((all.low, all.high), (-7.0, 1024.0));
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            assert_eq!(merged(order), all);
+        }
+        let mut sorted = parts.concat();
+        sorted.sort_by(f32::total_cmp);
+        let width = 2.0_f64.powi(all.exponent);
+        let seen: Vec<(f64, u64)> = all.bins().collect();
+        let near = |value: f32| {
+            let value = f64::from(value);
+            seen.iter().any(|(bin, _)| (bin - value).abs() <= width)
+        };
+        assert!(sorted.into_iter().all(near) && width < 0.3);
+        assert_eq!(seen.iter().map(|(_, count)| count).sum::<u64>(), 9);
     }
 }

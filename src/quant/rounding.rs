@@ -9,64 +9,71 @@
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView1, s};
 use rayon::prelude::*;
 
+use super::adaround;
+use super::calibration::{Calibration, patches, sampling};
 use super::emit::{RoundedConvolution, round_bias, smallest_step, step_of_zeros};
-use super::execution::{Execution, clamp_of, map_images};
-use super::filter::{RoundedFilter, WeightRounding, nearest_level};
+use super::execution::Execution;
+use super::filter::{RoundedFilter, WeightRounding, exact, nearest_level};
 use super::linear::{cholesky, solve_rows};
 use super::range::Affine;
-use super::statistics::{Moments, Patches};
+use super::statistics::Moments;
 use super::{Options, QuantError};
-use crate::model::float::{FloatLayer, FloatNetwork, FloatOp};
+use crate::model::float::{FloatLayer, FloatNetwork, FloatOp, TensorId};
 
 /// The integers of every convolution at the given widths (`bits[layer][filter]`).
 pub(crate) fn round_network(
     network: &FloatNetwork,
     images: &[Array3<f32>],
+    found: &Calibration,
     affine: &[Affine],
     bits: &[Vec<u8>],
     options: &Options,
 ) -> Result<Vec<Option<RoundedConvolution>>, QuantError> {
-    let mut float = Execution::new(network, images.to_vec());
-    let mut input = images.to_vec();
-    map_images(&mut input, |value| affine[network.input].snap(value));
+    let snap = |tensor: TensorId, image: &mut Array3<f32>| {
+        image.mapv_inplace(|value| affine[tensor].snap(value));
+    };
+    let input = images.iter().map(|image| {
+        let mut image = image.clone();
+        snap(network.input, &mut image);
+        image
+    });
     let mut quantized = Execution::new(network, input);
+    // Layers that are settled, but not executed.
+    let mut pending: Vec<FloatLayer> = Vec::new();
     let mut rounded = Vec::with_capacity(network.layers.len());
     for (index, layer) in network.layers.iter().enumerate() {
-        let mut target = float.compute(layer)?;
-        let clamp = clamp_of(&layer.op);
-        let convolution = match &layer.op {
-            FloatOp::Convolution {
-                kind,
-                window,
-                weights,
-                ..
-            } => {
-                let moments = Moments::measure(
-                    &Patches::new(*kind, *window, weights),
-                    quantized.values(layer.inputs[0]),
-                    &target,
-                    options.pixels_per_image,
-                );
-                let tensors = (affine[layer.inputs[0]], affine[layer.output]);
-                Some(round_layer(layer, &moments, &bits[index], tensors, options))
-            }
-            _ => None,
+        let Some(patches) = patches(network, layer) else {
+            pending.push(layer.clone());
+            rounded.push(None);
+            continue;
         };
-        // Stored at once: what the float layer read is not needed while the quantized one computes.
-        map_images(&mut target, |value| value.max(clamp.low).min(clamp.high));
-        float.store(index, target);
-        let variant = convolution
-            .as_ref()
-            .map(|rounded| dequantize(layer, rounded, affine[layer.inputs[0]]));
-        let mut output = quantized.compute(variant.as_ref().unwrap_or(layer))?;
-        let to = affine[layer.output];
-        map_images(&mut output, |value| {
-            to.snap(value.max(clamp.low).min(clamp.high))
-        });
-        quantized.store(index, output);
-        rounded.push(convolution);
+        let targets = found.targets[index].view();
+        let moments = if is_exact(layer, &bits[index]) {
+            // Nothing to fit: the inputs do not matter.
+            Moments::of_targets(&patches, targets)
+        } else {
+            quantized.advance(index - pending.len(), &pending, snap)?;
+            pending.clear();
+            let sampling = sampling(network, layer, options);
+            let inputs = quantized.values(layer.inputs[0]);
+            Moments::measure(&patches, sampling, &inputs, targets)
+        };
+        let tensors = (affine[layer.inputs[0]], affine[layer.output]);
+        let convolution = round_layer(layer, &moments, &bits[index], tensors, options);
+        pending.push(dequantize(layer, &convolution, tensors.0));
+        rounded.push(Some(convolution));
     }
     Ok(rounded)
+}
+
+/// Whether every filter is pruned, or loses nothing at its width.
+fn is_exact(layer: &FloatLayer, bits: &[u8]) -> bool {
+    let FloatOp::Convolution { weights, .. } = &layer.op else {
+        return false;
+    };
+    let rows = filter_rows(weights);
+    let mut filters = rows.outer_iter().zip(bits);
+    filters.all(|(row, bits)| *bits == 0 || exact(&row.to_vec(), *bits).is_some())
 }
 
 /// The layer on real numbers with the weights and bias that its integers stand for.
@@ -110,21 +117,14 @@ fn round_layer(
                 .slice(s![first..first + filters_per_group, ..])
                 .to_owned();
             let bits = &bits[first..first + filters_per_group];
-            let target = fit(moments, &rows, options);
-            let metric = moments.metric();
-            let results: Vec<_> = (0..filters_per_group)
-                .into_par_iter()
-                .map(|filter| {
-                    let own = rows.row(filter).to_vec();
-                    let mut rounded = metric.round(&own, bits[filter], options.weight_rounding);
-                    let exact = rounded.error == 0.0;
-                    if !exact && bits[filter] > 0 {
-                        let wanted = target.row(filter).to_vec();
-                        rounded = metric.round(&wanted, bits[filter], options.weight_rounding);
-                    }
+            let filters = round_group(moments, &rows, bits, options);
+            let results: Vec<_> = filters
+                .into_iter()
+                .enumerate()
+                .map(|(filter, (rounded, exact))| {
                     let given = f64::from(bias[first + filter]);
                     let bias = |values: ArrayView1<f64>| {
-                        if exact {
+                        if exact || !options.bias_correction {
                             given
                         } else {
                             moments.bias(filter, values)
@@ -149,6 +149,40 @@ fn round_layer(
     }
 }
 
+/// Filters that share their inputs, one a row, and whether they are the given weights exactly.
+fn round_group(
+    moments: &Moments,
+    rows: &Array2<f64>,
+    bits: &[u8],
+    options: &Options,
+) -> Vec<(RoundedFilter, bool)> {
+    let mut target = fit(moments, rows, options);
+    let metric = moments.metric();
+    let method = options.filter_method();
+    let exact: Vec<Option<RoundedFilter>> = rows
+        .outer_iter()
+        .zip(bits)
+        .map(|(row, bits)| exact(&row.to_vec(), *bits))
+        .collect();
+    for (filter, _) in exact.iter().enumerate().filter(|(_, e)| e.is_some()) {
+        target.row_mut(filter).assign(&rows.row(filter));
+    }
+    let mut rounded: Vec<RoundedFilter> = (0..bits.len())
+        .into_par_iter()
+        .map(|filter| metric.round(&target.row(filter).to_vec(), bits[filter], method))
+        .collect();
+    if options.weight_rounding == WeightRounding::AdaRound {
+        adaround::reconstruct(&metric, &target, bits, method.step, &mut rounded);
+    }
+    let pairs = rounded.into_iter().zip(exact);
+    pairs
+        .map(|(rounded, exact)| match exact {
+            Some(exact) => (exact, true),
+            None => (rounded, false),
+        })
+        .collect()
+}
+
 /// Weights `[out, row, column, in]` as one row a filter.
 pub(crate) fn filter_rows(weights: &Array4<f32>) -> Array2<f64> {
     let filters = weights.dim().0;
@@ -160,11 +194,10 @@ pub(crate) fn filter_rows(weights: &Array4<f32>) -> Array2<f64> {
     rows
 }
 
-/// The real weights to round: the given ones, or with error feedback their regression on the quantized
-/// inputs.
+/// The real weights to round: the given ones, or their regression on the quantized inputs.
 fn fit(moments: &Moments, weights: &Array2<f64>, options: &Options) -> Array2<f64> {
     let size = weights.ncols();
-    if options.weight_rounding == WeightRounding::Nearest || moments.covariance.nrows() != size {
+    if !options.regression || moments.covariance.nrows() != size {
         return weights.clone();
     }
     let mut form = moments.covariance.clone();

@@ -1,11 +1,12 @@
 //! What each filter loses at each width, and the widths chosen from it.
 
-use ndarray::{Array3, s};
+use ndarray::{Array2, Array3, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::allocate::{self, Unit, WIDTHS};
+use super::calibration::Calibration;
 use super::distribution::{self, Spread};
-use super::fisher;
+use super::filter::{FilterMethod, Metric};
 use super::rounding::filter_rows;
 use super::statistics::Moments;
 use super::{Allocation, Objective, Options, QuantError};
@@ -15,6 +16,10 @@ use crate::model::float::{FloatNetwork, FloatOp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weighting {
+    /// Squared error of the weights, each rounded to nearest, as a part of the layer's weights: no image counts.
+    Weights,
+    /// Output variance that the rounding adds, whatever the layer.
+    Output,
     /// Output variance that the rounding adds, as a part of the layer's output variance.
     Energy,
     /// Loss of the network's output distribution (Kullback-Leibler divergence to second order): added
@@ -33,8 +38,8 @@ pub(crate) struct LayerLoss {
     energy: f64,
     /// Spread of the weights, a filter.
     pub(crate) spread: Vec<Spread>,
-    /// Loss per unit of added variance, a filter.
-    weight: Vec<f64>,
+    /// Loss at each width, a filter.
+    loss: Vec<[f64; WIDTHS]>,
 }
 
 impl LayerLoss {
@@ -58,13 +63,10 @@ impl LayerLoss {
             Objective::Time => self.macs_per_filter,
             Objective::Size => self.weights_per_filter,
         };
-        self.error
-            .iter()
-            .zip(&self.weight)
-            .map(move |(error, weight)| Unit {
-                cost_per_bit,
-                sensitivity: error.map(|error| error * weight),
-            })
+        self.loss.iter().map(move |loss| Unit {
+            cost_per_bit,
+            sensitivity: *loss,
+        })
     }
 }
 
@@ -72,51 +74,44 @@ impl LayerLoss {
 pub(crate) fn measure(
     network: &FloatNetwork,
     images: &[Array3<f32>],
-    moments: &[Vec<Moments>],
+    found: &Calibration,
     options: &Options,
 ) -> Result<Vec<Option<LayerLoss>>, QuantError> {
     let information = match options.weighting {
-        Weighting::Energy => None,
-        Weighting::Fisher => Some(fisher::measure(network, images)?),
+        Weighting::Fisher => found.information(network, images)?,
+        _ => &[],
     };
     let losses = network
         .layers
         .iter()
-        .zip(moments)
+        .zip(&found.moments)
         .enumerate()
         .map(|(index, (layer, moments))| {
             let FloatOp::Convolution { weights, .. } = &layer.op else {
                 return None;
             };
             let rows = filter_rows(weights);
-            let filters_per_group = rows.nrows() / moments.len().max(1);
-            let error: Vec<[f64; WIDTHS]> = moments
-                .par_iter()
-                .enumerate()
-                .flat_map_iter(|(group, moments)| {
-                    let metric = moments.metric();
-                    let first = group * filters_per_group;
-                    let rows = rows.slice(s![first..first + filters_per_group, ..]);
-                    let filters: Vec<_> = (0..filters_per_group)
-                        .into_par_iter()
-                        .map(|filter| {
-                            let weights = rows.row(filter).to_vec();
-                            std::array::from_fn(|bits| {
-                                // 0..=8.
-                                #[allow(clippy::cast_possible_truncation)]
-                                let bits = bits as u8;
-                                metric.round(&weights, bits, options.weight_rounding).error
-                            })
-                        })
-                        .collect();
-                    filters
-                })
-                .collect();
+            let error = added_variance(&rows, moments, options);
             let shape = network.tensors[layer.output].shape;
-            let energy: f64 = moments
-                .iter()
-                .map(|moments| moments.target_variance.sum())
-                .sum();
+            let variance = moments.iter().map(|moments| moments.target_variance.sum());
+            let energy: f64 = variance.sum();
+            let part_of = |whole: f64| if whole > 0.0 { 1.0 / whole } else { 0.0 };
+            let scaled = |errors: &[[f64; WIDTHS]], factor: f64| {
+                errors.iter().map(|e| e.map(|e| e * factor)).collect()
+            };
+            let loss = match options.weighting {
+                Weighting::Weights => {
+                    let whole = rows.iter().map(|w| w * w).sum();
+                    scaled(&weight_errors(&rows), part_of(whole))
+                }
+                Weighting::Output => error.clone(),
+                Weighting::Energy => scaled(&error, part_of(energy)),
+                Weighting::Fisher => error
+                    .iter()
+                    .zip(&information[index])
+                    .map(|(error, information)| error.map(|e| 0.5 * e * information))
+                    .collect(),
+            };
             Some(LayerLoss {
                 macs_per_filter: (shape.height * shape.width * rows.ncols()) as u64,
                 weights_per_filter: rows.ncols() as u64,
@@ -124,16 +119,52 @@ pub(crate) fn measure(
                     .outer_iter()
                     .map(|row| Spread::of(row.iter()))
                     .collect(),
-                weight: match &information {
-                    Some(information) => information[index].iter().map(|g| 0.5 * g).collect(),
-                    None => vec![if energy > 0.0 { 1.0 / energy } else { 0.0 }; error.len()],
-                },
+                loss,
                 error,
                 energy,
             })
         })
         .collect();
     Ok(losses)
+}
+
+/// Output variance that each width adds, a filter.
+fn added_variance(
+    rows: &Array2<f64>,
+    moments: &[Moments],
+    options: &Options,
+) -> Vec<[f64; WIDTHS]> {
+    let filters_per_group = rows.nrows() / moments.len().max(1);
+    moments
+        .par_iter()
+        .enumerate()
+        .flat_map_iter(|(group, moments)| {
+            let first = group * filters_per_group;
+            let rows = rows.slice(s![first..first + filters_per_group, ..]);
+            errors(&moments.metric(), rows, options.filter_method())
+        })
+        .collect()
+}
+
+/// Squared error of the weights themselves at each width, a filter.
+fn weight_errors(rows: &Array2<f64>) -> Vec<[f64; WIDTHS]> {
+    let metric = Metric::diagonal(&vec![1.0; rows.ncols()]);
+    errors(&metric, rows.view(), FilterMethod::NEAREST)
+}
+
+fn errors(metric: &Metric, rows: ArrayView2<f64>, method: FilterMethod) -> Vec<[f64; WIDTHS]> {
+    (0..rows.nrows())
+        .into_par_iter()
+        .map(|filter| {
+            let weights = rows.row(filter).to_vec();
+            std::array::from_fn(|bits| {
+                // 0..=8.
+                #[allow(clippy::cast_possible_truncation)]
+                let bits = bits as u8;
+                metric.round(&weights, bits, method).error
+            })
+        })
+        .collect()
 }
 
 /// Widths of all filters.

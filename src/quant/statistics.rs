@@ -1,10 +1,10 @@
 //! Second moments of a convolution's inputs and targets over the calibration images.
 
-use ndarray::{Array1, Array2, Array3, Array4, ArrayView1, ArrayView3, s};
+use ndarray::{Array1, Array2, Array3, Array4, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
 use super::filter::Metric;
-use crate::model::float::{ConvolutionKind, Window};
+use crate::model::float::{ConvolutionKind, Shape, Window};
 
 /// Where the filters of a convolution take their inputs from.
 #[derive(Debug, Clone, Copy)]
@@ -13,18 +13,35 @@ pub(crate) struct Patches {
     window: Window,
     kernel: (usize, usize),
     inputs: usize,
+    channels: usize,
     filters: usize,
 }
 
 impl Patches {
-    pub(crate) fn new(kind: ConvolutionKind, window: Window, weights: &Array4<f32>) -> Self {
+    /// Of a convolution over an input of `channels` channels.
+    pub(crate) fn new(
+        kind: ConvolutionKind,
+        window: Window,
+        weights: &Array4<f32>,
+        channels: usize,
+    ) -> Self {
         let (filters, rows, columns, inputs) = weights.dim();
         Self {
             kind,
             window,
             kernel: (rows, columns),
             inputs,
+            channels,
             filters,
+        }
+    }
+
+    /// Groups of filters that share their inputs.
+    fn groups(&self) -> usize {
+        match self.kind {
+            // One a channel.
+            ConvolutionKind::Depthwise => self.channels,
+            _ => 1,
         }
     }
 
@@ -110,8 +127,9 @@ const INPUTS_MAX: usize = 3072;
 /// Rows multiplied at a time.
 const ROWS_PER_BLOCK: usize = 1024;
 
+/// What moments are made of, for one group.
 #[derive(Clone)]
-struct Sums {
+pub(crate) struct Sums {
     rows: f64,
     input: Array1<f64>,
     input_square: Array2<f64>,
@@ -133,7 +151,7 @@ impl Sums {
         };
         let squares = |m: &Array2<f32>| sum(&m.mapv(|v| v * v));
         let input_square = if x.ncols() > INPUTS_MAX {
-            squares(x).insert_axis(ndarray::Axis(0))
+            squares(x).insert_axis(Axis(0))
         } else {
             wide(x.t().dot(x))
         };
@@ -147,6 +165,42 @@ impl Sums {
         }
     }
 
+    /// Of a block of images, from number `first` on: as [`Moments::measure`], one for each group.
+    pub(crate) fn of_block(
+        patches: &Patches,
+        sampling: Sampling,
+        first: usize,
+        images: &[&Array3<f32>],
+        targets: ArrayView2<f32>,
+    ) -> Vec<Self> {
+        let groups = patches.groups();
+        let filters = patches.filters / groups.max(1);
+        let mut x = Array2::zeros((targets.nrows(), patches.elements()));
+        (0..groups)
+            .map(|group| {
+                let mut row = x.outer_iter_mut();
+                for (index, image) in images.iter().enumerate() {
+                    for (place, mut row) in sampling.places(first + index).zip(row.by_ref()) {
+                        if let Some(row) = row.as_slice_mut() {
+                            patches.gather(&image.view(), place, group, row);
+                        }
+                    }
+                }
+                let own = group * filters..(group + 1) * filters;
+                Self::of(&x, &targets.slice(s![.., own]).to_owned())
+            })
+            .collect()
+    }
+
+    /// Adds the sums of a block to those of all blocks before.
+    pub(crate) fn merge(total: &mut Vec<Self>, block: &[Self]) {
+        if total.is_empty() {
+            *total = block.to_vec();
+        } else {
+            total.iter_mut().zip(block).for_each(|(t, b)| t.add(b));
+        }
+    }
+
     fn add(&mut self, other: &Self) {
         self.rows += other.rows;
         self.input += &other.input;
@@ -156,7 +210,7 @@ impl Sums {
         self.cross += &other.cross;
     }
 
-    fn moments(self) -> Moments {
+    pub(crate) fn moments(self) -> Moments {
         let input_mean = self.input / self.rows;
         let target_mean = self.target / self.rows;
         let mut covariance = self.input_square / self.rows;
@@ -180,52 +234,96 @@ impl Sums {
     }
 }
 
-impl Moments {
-    /// Over `images` (inputs `[h, w, c]`) and the `targets` `[h, w, filters]` of the same images, one
-    /// result for each group of filters that share their inputs (one, or one a channel for
-    /// depthwise). Of each image at most `pixels_max` output pixels count, evenly spread; the result
-    /// does not depend on the number of threads.
-    pub(crate) fn measure(
-        patches: &Patches,
-        images: &[Array3<f32>],
-        targets: &[Array3<f32>],
-        pixels_max: usize,
-    ) -> Vec<Self> {
-        let groups = match patches.kind {
-            ConvolutionKind::Depthwise => images.first().map_or(0, |image| image.dim().2),
-            _ => 1,
-        };
-        let pixels = targets.first().map_or(1, |t| t.dim().0 * t.dim().1);
-        let images_per_block = (ROWS_PER_BLOCK / pixels.min(pixels_max).max(1)).max(1);
-        let blocks: Vec<usize> = (0..images.len()).step_by(images_per_block).collect();
-        let mut total: Option<Vec<Sums>> = None;
-        for round in blocks.chunks(rayon::current_num_threads().max(1)) {
-            let sums: Vec<Vec<Sums>> = round
-                .par_iter()
-                .map(|&start| {
-                    let end = (start + images_per_block).min(images.len());
-                    let rows = sample(&targets[start..end], start, pixels_max);
-                    let block = Block {
-                        patches,
-                        images: &images[start..end],
-                        rows: &rows,
-                    };
-                    (0..groups)
-                        .map(|g| block.sums(&targets[start..end], g, groups))
-                        .collect()
-                })
-                .collect();
-            for block in sums {
-                match &mut total {
-                    None => total = Some(block),
-                    Some(total) => total.iter_mut().zip(&block).for_each(|(t, b)| t.add(b)),
-                }
+/// The output pixels of each image that count: at most so many, evenly spread, others in every image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sampling {
+    width: usize,
+    pixels: usize,
+    /// Pixels of an image that count.
+    pub(crate) count: usize,
+}
+
+impl Sampling {
+    pub(crate) fn new(output: Shape, pixels_max: usize) -> Self {
+        let pixels = output.height * output.width;
+        Self {
+            width: output.width.max(1),
+            pixels,
+            count: pixels.min(pixels_max),
+        }
+    }
+
+    /// Row and column of the pixels of image number `image`.
+    fn places(self, image: usize) -> impl Iterator<Item = (usize, usize)> {
+        // Another offset for each image, so that all pixels are seen.
+        let offset = image * 7919;
+        (0..self.count).map(move |index| {
+            let pixel = (index * self.pixels / self.count + offset) % self.pixels;
+            (pixel / self.width, pixel % self.width)
+        })
+    }
+
+    /// What counts of `outputs` `[h, w, filters]`, images from number `first` on: `[images x count, filters]`.
+    pub(crate) fn gather(self, first: usize, outputs: &[Array3<f32>]) -> Array2<f32> {
+        let filters = outputs.first().map_or(0, |output| output.dim().2);
+        let mut rows = Array2::zeros((outputs.len() * self.count, filters));
+        let mut row = rows.outer_iter_mut();
+        for (image, output) in outputs.iter().enumerate() {
+            for (place, mut row) in self.places(first + image).zip(row.by_ref()) {
+                row.assign(&output.slice(s![place.0, place.1, ..]));
             }
         }
-        total
-            .unwrap_or_default()
-            .into_iter()
-            .map(Sums::moments)
+        rows
+    }
+}
+
+impl Moments {
+    /// Over the pixels that `sampling` takes of `images` (inputs `[h, w, c]`), with the `targets` at these
+    /// pixels `[images x count, filters]`; one result for each group of filters that share their inputs (one,
+    /// or one a channel for depthwise). The result does not depend on the number of threads.
+    pub(crate) fn measure(
+        patches: &Patches,
+        sampling: Sampling,
+        images: &[&Array3<f32>],
+        targets: ArrayView2<f32>,
+    ) -> Vec<Self> {
+        let step = (ROWS_PER_BLOCK / sampling.count.max(1)).max(1);
+        let blocks: Vec<usize> = (0..images.len()).step_by(step).collect();
+        let mut total = Vec::new();
+        for round in blocks.chunks(rayon::current_num_threads().max(1)) {
+            let found: Vec<Vec<Sums>> = round
+                .par_iter()
+                .map(|&start| {
+                    let end = (start + step).min(images.len());
+                    let rows = start * sampling.count..end * sampling.count;
+                    let targets = targets.slice(s![rows, ..]);
+                    Sums::of_block(patches, sampling, start, &images[start..end], targets)
+                })
+                .collect();
+            found
+                .iter()
+                .for_each(|found| Sums::merge(&mut total, found));
+        }
+        total.into_iter().map(Sums::moments).collect()
+    }
+
+    /// As [`Moments::measure`] of inputs that are all 0: the means of the targets alone.
+    pub(crate) fn of_targets(patches: &Patches, targets: ArrayView2<f32>) -> Vec<Self> {
+        let groups = patches.groups();
+        let filters = patches.filters / groups.max(1);
+        let rows = targets.nrows().max(1) as f64;
+        let mean: Vec<f64> = targets
+            .axis_iter(Axis(1))
+            .map(|values| values.iter().map(|v| f64::from(*v)).sum::<f64>() / rows)
+            .collect();
+        mean.chunks(filters.max(1))
+            .map(|mean| Self {
+                input_mean: Array1::zeros(patches.elements()),
+                covariance: Array2::zeros((1, patches.elements())),
+                target_mean: mean.iter().copied().collect(),
+                target_variance: Array1::zeros(mean.len()),
+                cross: Array2::zeros((mean.len(), patches.elements())),
+            })
             .collect()
     }
 
@@ -245,48 +343,6 @@ impl Moments {
     }
 }
 
-/// Image and pixel of each sampled row.
-fn sample(targets: &[Array3<f32>], first: usize, pixels_max: usize) -> Vec<(usize, usize, usize)> {
-    let mut rows = Vec::new();
-    for (image, target) in targets.iter().enumerate() {
-        let (height, width, _) = target.dim();
-        let pixels = height * width;
-        let count = pixels.min(pixels_max);
-        // Another offset for each image, so that all pixels are seen.
-        let offset = (first + image) * 7919;
-        for index in 0..count {
-            let pixel = (index * pixels / count + offset) % pixels;
-            rows.push((image, pixel / width, pixel % width));
-        }
-    }
-    rows
-}
-
-struct Block<'a> {
-    patches: &'a Patches,
-    images: &'a [Array3<f32>],
-    rows: &'a [(usize, usize, usize)],
-}
-
-impl Block<'_> {
-    fn sums(&self, targets: &[Array3<f32>], group: usize, groups: usize) -> Sums {
-        let filters = self.patches.filters / groups.max(1);
-        let mut x = Array2::zeros((self.rows.len(), self.patches.elements()));
-        let mut t = Array2::zeros((self.rows.len(), filters));
-        let places = x.outer_iter_mut().zip(t.outer_iter_mut()).zip(self.rows);
-        for ((mut x, mut t), &(image, row, column)) in places {
-            if let Some(x) = x.as_slice_mut() {
-                let image = self.images[image].view();
-                let channel = if groups == 1 { 0 } else { group };
-                self.patches.gather(&image, (row, column), channel, x);
-            }
-            let first = group * filters;
-            t.assign(&targets[image].slice(s![row, column, first..first + filters]));
-        }
-        Sums::of(&x, &t)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +356,24 @@ mod tests {
                 })
             })
             .collect()
+    }
+
+    /// On all pixels.
+    fn measure(patches: &Patches, inputs: &[Array3<f32>], targets: &[Array3<f32>]) -> Vec<Moments> {
+        let (height, width, channels) = targets[0].dim();
+        let shape = Shape {
+            height,
+            width,
+            channels,
+        };
+        let sampling = Sampling::new(shape, 100);
+        let rows = sampling.gather(0, targets);
+        Moments::measure(
+            patches,
+            sampling,
+            &inputs.iter().collect::<Vec<_>>(),
+            rows.view(),
+        )
     }
 
     /// All moments by definition, pixel by pixel.
@@ -318,9 +392,9 @@ mod tests {
             },
         };
         let weights = Array4::zeros((2, 3, 3, 2));
-        let patches = Patches::new(ConvolutionKind::Dense, window, &weights);
+        let patches = Patches::new(ConvolutionKind::Dense, window, &weights, 2);
         let (inputs, targets) = (images(3, (4, 4, 2)), images(3, (2, 2, 2)));
-        let found = &Moments::measure(&patches, &inputs, &targets, 100)[0];
+        let found = &measure(&patches, &inputs, &targets)[0];
 
         let at = |n: usize, pixel: usize, k: usize| {
             let (row, column, c) = (k / 6, k / 2 % 3, k % 2);
@@ -359,9 +433,9 @@ mod tests {
             padding: Padding::default(),
         };
         let weights = Array4::zeros((6, 1, 1, 1));
-        let patches = Patches::new(ConvolutionKind::Depthwise, window, &weights);
+        let patches = Patches::new(ConvolutionKind::Depthwise, window, &weights, 3);
         let (inputs, targets) = (images(2, (3, 3, 3)), images(2, (3, 3, 6)));
-        let found = Moments::measure(&patches, &inputs, &targets, 100);
+        let found = measure(&patches, &inputs, &targets);
         assert_eq!(found.len(), 3);
         let mean = inputs
             .iter()
@@ -379,10 +453,44 @@ mod tests {
 
     #[test]
     fn a_sample_of_pixels_covers_the_image() {
-        let targets = images(64, (8, 8, 1));
-        let rows = sample(&targets, 0, 7);
-        assert_eq!(rows.len(), 64 * 7);
-        let seen: std::collections::HashSet<_> = rows.iter().map(|r| (r.1, r.2)).collect();
+        let shape = Shape {
+            height: 8,
+            width: 8,
+            channels: 1,
+        };
+        let sampling = Sampling::new(shape, 7);
+        let mut seen = std::collections::HashSet::new();
+        for image in 0..64 {
+            let places: Vec<_> = sampling.places(image).collect();
+            assert_eq!(places.len(), 7);
+            seen.extend(places);
+        }
         assert_eq!(seen.len(), 64);
+    }
+
+    #[test]
+    fn means_of_targets_need_no_inputs() {
+        let window = Window {
+            kernel_height: 1,
+            kernel_width: 1,
+            stride_height: 1,
+            stride_width: 1,
+            padding: Padding::default(),
+        };
+        let patches = Patches::new(
+            ConvolutionKind::Depthwise,
+            window,
+            &Array4::zeros((6, 1, 1, 1)),
+            3,
+        );
+        let targets = Array2::from_shape_fn((4, 6), |(row, filter)| (row * filter) as f32);
+        let found = Moments::of_targets(&patches, targets.view());
+        assert_eq!(found.len(), 3);
+        for (filter, mean) in (0..6).map(|filter| (filter, 1.5 * filter as f64)) {
+            assert_eq!(
+                found[filter / 2].bias(filter % 2, Array1::ones(1).view()),
+                mean
+            );
+        }
     }
 }

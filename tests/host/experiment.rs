@@ -103,6 +103,16 @@ fn filters_beat_layers_beat_one_width_at_equal_complexity() {
         assert!(filter < layer && layer < uniform, "{row}");
         assert!(number(&row["per_filter"]["average_bits"]) <= number(&row["budget"]));
     }
+    let differences = rows[0]["differences"].as_array().expect("differences");
+    let [first, ..] = &differences[..] else {
+        panic!("none: {found}")
+    };
+    assert_eq!(
+        (&first["first"], &first["second"]),
+        (&"per-filter".into(), &"per-layer".into())
+    );
+    let means = ["per_filter", "per_layer"].map(|method| number(&rows[0][method]["top1"]));
+    assert!((number(&first["mean"]) - (means[0] - means[1])).abs() < 1e-9);
     assert_eq!(rows[0]["uniform"]["interpolated"], true);
     assert_eq!(rows[1]["uniform"]["interpolated"], false);
     // Uniform 2 and 3; two budgets with two methods; all for two sets.
@@ -152,6 +162,64 @@ fn the_front_has_every_method() {
     let cycles = |index: usize| number(&points(&found)[index]["cycles"]);
     let divergence = |index: usize| number(&points(&found)[index]["accuracy"]["divergence"]);
     assert!(cycles(0) < cycles(4) && divergence(0) > divergence(4));
+}
+
+/// Rows of a result that names them `field`.
+fn rows<'a>(found: &'a Value, field: &str) -> &'a Vec<Value> {
+    found[field].as_array().expect("rows")
+}
+
+#[test]
+fn budgets_are_judged_against_the_float_network() {
+    let found = judged("budgets", &["--budgets", "8,2"]);
+    let float = number(&found["setting"]["test"]["top1_float"]);
+    let [wide, narrow] = &rows(&found, "rows")[..] else {
+        panic!("two rows: {found}")
+    };
+    for row in [wide, narrow] {
+        let relative = number(&row["accuracy"]["top1"]) / float;
+        assert!((relative - number(&row["top1_relative"])).abs() < 1e-9);
+        assert!(number(&row["average_bits"]) <= number(&row["budget"]));
+        assert!(number(&row["seconds"]) > 0.0 && number(&row["peak_bytes"]) > 1e6);
+    }
+    let agreement = |row: &Value| number(&row["accuracy"]["agreement"]);
+    assert!(agreement(wide) > 0.95 && agreement(wide) >= agreement(narrow));
+}
+
+#[test]
+fn every_part_is_left_out_once() {
+    let found = judged("ablation", &["--budget", "2"]);
+    let variants = rows(&found, "variants");
+    let divergence = |part: &str, choice: &str| {
+        let own = |v: &&Value| v["part"] == part && v["choice"] == choice;
+        let variant = variants.iter().find(own).expect("there");
+        assert!(number(&variant["average_bits"]) <= 2.0);
+        number(&variant["accuracy"]["divergence"])
+    };
+    let defaults = divergence("defaults", "");
+    assert_eq!(number(&variants[0]["difference"]["mean"]), 0.0);
+    for (part, choice) in [
+        ("rounding", "nearest"),
+        ("widths", "distribution of the weights"),
+        ("all", "plain rounding to nearest"),
+    ] {
+        let other = divergence(part, choice);
+        assert!(
+            defaults < other,
+            "{part}, {choice}: {other} against {defaults}"
+        );
+    }
+}
+
+/// Background first: every label is one more.
+#[test]
+fn labels_may_start_at_one() {
+    let (network, images) = (asset("default.onnx"), asset("default-images.npz"));
+    let evaluate = ["evaluate", &network, "--data", &images, "--limit", "50"];
+    let found = json(&[&evaluate[..], &["--json"]].concat());
+    assert!(number(&found["top1"]) > 0.9);
+    let error = fails(1, &[&evaluate[..], &["--label-offset", "1"]].concat());
+    assert_contains(&error, &["default-images.npz", "label 10", "10 classes"]);
 }
 
 #[test]

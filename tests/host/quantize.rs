@@ -210,6 +210,20 @@ fn methods_keep_their_budget() {
         assert!((0.0..1.0).contains(&gap), "{arguments}: {gap}");
         assert!(gap > 0.1 || !arguments.contains("distribution"), "{gap}");
     }
+    for (arguments, field) in [
+        ("--rounding adaround", "average_bits"),
+        (
+            "--weighting weights --activation-range min-max",
+            "average_bits",
+        ),
+        (
+            "--weighting output --activation-range percentile",
+            "average_bits",
+        ),
+    ] {
+        let spent = number(&setup.json(&format!("--budget 3 {arguments}")), field);
+        assert!(spent <= 3.0 && spent > 2.0, "{arguments}: {spent}");
+    }
     let loss = |arguments: &str| number(&setup.json(arguments), "sensitivity");
     assert!(loss("--budget 3") < loss("--budget 3 --rounding nearest"));
 }
@@ -262,4 +276,66 @@ fn exports_hold_the_network() {
     }
     let error = fails(2, &["export", &setup.model, "-o", "net.onnx"]);
     assert_contains(&error, &["default.onnx", "quantize it first"]);
+}
+
+/// An `.npz` archive of one array, as NumPy stores it.
+fn npz(path: &str, descr: &str, shape: &[usize], bytes: &[u8]) {
+    use std::io::Write;
+    let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let mut header = format!(
+        "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({},), }}",
+        shape.join(", ")
+    );
+    while (header.len() + 11) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let length = u16::try_from(header.len()).expect("short").to_le_bytes();
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(path).expect("creates"));
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file("images.npy", options).expect("starts");
+    let parts = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), bytes];
+    archive.write_all(&parts.concat()).expect("writes");
+    archive.finish().expect("ends");
+}
+
+/// Calibration data that is empty, of another shape, or not finite.
+#[test]
+fn unusable_calibration_is_named() {
+    let mut setup = Setup::new();
+    let with = |setup: &mut Setup, name: &str, descr: &str, shape: &[usize], bytes: &[u8]| {
+        setup.images = setup.path(name);
+        npz(&setup.images, descr, shape, bytes);
+    };
+    let nan = vec![f32::NAN.to_le_bytes(); 2 * 32 * 32 * 3].concat();
+    with(&mut setup, "nan.npz", "<f4", &[2, 32, 32, 3], &nan);
+    assert_contains(&setup.fails(1, "--budget 4"), &["nan.npz", "not numbers"]);
+    with(&mut setup, "empty.npz", "|u1", &[0, 32, 32, 3], &[]);
+    assert_contains(&setup.fails(1, "--budget 4"), &["empty.npz", "no images"]);
+    with(&mut setup, "wide.npz", "|u1", &[1, 9, 9, 3], &[0; 243]);
+    assert_contains(&setup.fails(1, "--budget 4"), &["wide", "9", "32"]);
+    setup.images = setup.path("folder");
+    std::fs::create_dir(&setup.images).expect("creates");
+    assert_contains(&setup.fails(1, "--budget 4"), &["folder", "no .png"]);
+    setup.images = setup.path("absent.npz");
+    assert_contains(&setup.fails(1, "--budget 4"), &["absent.npz"]);
+}
+
+/// Features in int8 need to be told what they stand for.
+#[test]
+fn features_need_their_scale() {
+    let mut setup = Setup::new();
+    setup.images = setup.path("features.npz");
+    let bytes: Vec<u8> = (0..8 * 32 * 32 * 3).map(|i| (i * 7 % 256) as u8).collect();
+    npz(&setup.images, "|i1", &[8, 32, 32, 3], &bytes);
+    assert_contains(
+        &setup.fails(1, "--budget 4"),
+        &["int8 features", "--features"],
+    );
+    setup.json("--budget 4 --features 0.01,-128");
+    let setup = Setup::new();
+    for wrong in ["0.01", "0,3", "0.1,300", "nan,1"] {
+        let error = setup.fails(2, &format!("--budget 4 --features {wrong}"));
+        assert_contains(&error, &["SCALE,ZERO"]);
+    }
 }

@@ -153,7 +153,7 @@ impl Outcome for Correlation {
             "{}\n{} on {}, {} allocations: r(cycles, C) = {}, r(cycles, weight size) = {}; r(C, weight size) = {}",
             table(&header, 1, rows.collect()),
             self.setting.network,
-            self.setting.architecture,
+            self.setting.architecture.as_deref().unwrap_or("-"),
             self.points.len(),
             r_text(self.r_cycles_mac_bits),
             r_text(self.r_cycles_weight_bits),

@@ -6,19 +6,20 @@ use clap::Args;
 
 use super::judge::{Judge, TestArguments};
 use super::record::{
-    Accuracy, Cell, Granularity, Method, Outcome, Point, Record, Row, Setting, Table,
+    Accuracy, Cell, Comparison, Granularity, Method, Outcome, Point, Record, Row, Setting, Table,
     series_by_method,
 };
 use super::study::{Study, StudyArguments};
 use crate::cli::chart::{Axis, Chart};
 use crate::cli::console::{Console, grouped, table};
 use crate::cli::exit::{Exit, UsageError};
+use crate::cli::statistics::Difference;
 
 /// Accuracy of one width for all, a width a layer and a width a filter, at equal MACs x bits.
 ///
 /// One width for all exists for whole budgets only: between them, accuracy and cycles of the two whole ones around are
 /// interpolated, and marked with ~. The divergence is the mean Kullback-Leibler divergence from the float network's
-/// classes, in nats: steadier than top-1.
+/// classes, in nats: steadier than top-1. Differences of top-1 are tested on the same images (McNemar).
 #[derive(Args)]
 pub(super) struct GranularityExperiment {
     #[command(flatten)]
@@ -45,7 +46,12 @@ impl GranularityExperiment {
         }
         let sets = usize::from(self.calibration_sets);
         let subject = self.study.subject(sets)?;
-        let judge = Judge::new(&self.test, &self.study.input, &subject.network, console)?;
+        let judge = Judge::new(
+            &self.test,
+            &self.study.source.input,
+            &subject.source.network,
+            console,
+        )?;
         let mut setting = None;
         let mut points = Vec::new();
         for set in 0..sets {
@@ -97,11 +103,30 @@ fn row(budget: f64, points: &[Point]) -> Row {
         let ends = mean(points, Method::Uniform, low).zip(mean(points, Method::Uniform, high));
         ends.map(|(a, b)| interpolate(&a, &b, budget - low))
     });
+    let (per_layer, per_filter) = (cell(Method::PerLayer), cell(Method::PerFilter));
+    let cells = [
+        (Method::PerFilter, &per_filter),
+        (Method::PerLayer, &per_layer),
+        (Method::Uniform, &uniform),
+    ];
+    let compare = |first: usize, second: usize| {
+        let (a, b) = cells[first].1.as_ref().zip(cells[second].1.as_ref())?;
+        Some(Comparison {
+            first: cells[first].0,
+            second: cells[second].0,
+            difference: Difference::of(&a.hits, &b.hits),
+        })
+    };
+    let pairs = [(0, 1), (1, 2), (0, 2)];
     Row {
         budget,
+        differences: pairs
+            .into_iter()
+            .filter_map(|(a, b)| compare(a, b))
+            .collect(),
         uniform,
-        per_layer: cell(Method::PerLayer),
-        per_filter: cell(Method::PerFilter),
+        per_layer,
+        per_filter,
     }
 }
 
@@ -124,6 +149,9 @@ fn mean(points: &[Point], method: Method, budget: f64) -> Option<Cell> {
         top1_deviation: squares.sqrt(),
         divergence: mean(&|(_, accuracy)| accuracy.divergence),
         interpolated: false,
+        hits: (0..own[0].1.hits.len())
+            .map(|image| mean(&|(_, accuracy)| accuracy.hits[image]))
+            .collect(),
     })
 }
 
@@ -136,6 +164,12 @@ fn interpolate(low: &Cell, high: &Cell, part: f64) -> Cell {
         top1_deviation: between(low.top1_deviation, high.top1_deviation),
         divergence: between(low.divergence, high.divergence),
         interpolated: true,
+        hits: low
+            .hits
+            .iter()
+            .zip(&high.hits)
+            .map(|(low, high)| between(*low, *high))
+            .collect(),
     }
 }
 
@@ -169,6 +203,21 @@ impl Granularity {
     }
 }
 
+impl Granularity {
+    /// Header and rows of the table of differences.
+    fn comparisons(&self) -> (Vec<String>, Vec<Vec<String>>) {
+        let mut header = vec!["top-1, points".to_owned()];
+        let first = self.rows.first().map_or(&[][..], |row| &row.differences);
+        let names = first.iter().map(|c| (c.first.name(), c.second.name()));
+        header.extend(names.map(|(first, second)| format!("{first} - {second}")));
+        let line = |row: &Row| {
+            let own = row.differences.iter().map(|c| c.difference.points());
+            std::iter::once(row.budget.to_string()).chain(own).collect()
+        };
+        (header, self.rows.iter().map(line).collect())
+    }
+}
+
 impl Outcome for Granularity {
     fn setting(&self) -> &Setting {
         &self.setting
@@ -181,9 +230,12 @@ impl Outcome for Granularity {
     fn text(&self) -> String {
         let (header, rows) = self.table();
         let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        let (comparisons, lines) = self.comparisons();
+        let comparisons: Vec<&str> = comparisons.iter().map(String::as_str).collect();
         format!(
-            "{}\n{}; means over {} calibration sets",
+            "{}\n{}\n{}; means over {} calibration sets",
             table(&header, 0, rows),
+            table(&comparisons, 0, lines),
             self.setting.caption(),
             self.calibration_sets,
         )
@@ -199,7 +251,13 @@ impl Outcome for Granularity {
             "At equal MACs x bits; means over {} calibration sets. ~: between the two whole widths around.",
             self.calibration_sets
         );
-        vec![(caption, header, rows)]
+        let (comparisons, lines) = self.comparisons();
+        let meaning = "Differences of top-1 in points, on the same images, with their standard errors; p: \
+                       how often images of equal means would differ by as much (McNemar's test).";
+        vec![
+            (caption, header, rows),
+            (meaning.to_owned(), comparisons, lines),
+        ]
     }
 
     fn charts(&self) -> Vec<Chart> {
@@ -241,9 +299,11 @@ mod tests {
             top1_deviation: 0.0,
             divergence: 1.0 / value,
             interpolated: false,
+            hits: vec![value, 0.0],
         };
         let found = interpolate(&cell(2.0), &cell(3.0), 0.25);
         assert!(found.interpolated);
         assert!((found.cycles - 225.0).abs() < 1e-9 && (found.top1 - 0.225).abs() < 1e-9);
+        assert_eq!(found.hits, [2.25, 0.0]);
     }
 }

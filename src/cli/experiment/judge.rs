@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bitweft::golden::float;
 use bitweft::golden::network::{Executor, argmax};
 use bitweft::model::data::Dataset;
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::record::{Accuracy, TestSet};
 use crate::cli::console::Console;
-use crate::cli::options::InputArguments;
+use crate::cli::options::{InputArguments, labels};
 
 /// Images that accuracy is measured on.
 #[derive(Args)]
@@ -49,10 +49,8 @@ impl Judge {
             .limit
             .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let data = input.load_data(&arguments.data, shape, limit)?;
-        let labels = data
-            .labels
-            .clone()
-            .with_context(|| format!("{}: no labels", arguments.data.display()))?;
+        let classes = network.tensors[network.output].shape.elements();
+        let labels = labels(&data, &arguments.data, classes)?.to_vec();
         let softmax = network
             .layers
             .iter()
@@ -71,17 +69,10 @@ impl Judge {
             })
             .collect::<Result<Vec<_>>>()?;
         bar.finish_and_clear();
-        let classes = float.first().map_or(0, Vec::len);
-        if let Some(label) = labels.iter().find(|label| **label >= classes) {
-            let file = arguments.data.display();
-            anyhow::bail!("{file}: label {label}, but the network has {classes} classes");
-        }
-        let hits = float.iter().zip(&labels).filter(|(logs, label)| {
-            let own = logs[**label];
-            let ahead =
-                |(class, log): (usize, &f64)| *log > own || (*log == own && class < **label);
-            !logs.iter().enumerate().any(ahead)
-        });
+        let hits = float
+            .iter()
+            .zip(&labels)
+            .filter(|(logs, label)| first_largest(logs) == **label);
         let top1_float = hits.count() as f64 / data.len() as f64;
         Ok(Self {
             data,
@@ -115,7 +106,7 @@ impl Judge {
                 let input = self.data.bytes_for(network, index..index + 1)?;
                 let activations = executor.run(input.index_axis(Axis(0), 0))?;
                 let output: Vec<u8> = activations[network.output].iter().copied().collect();
-                let hit = argmax(ArrayView1::from(&output)) == self.labels[index];
+                let class = argmax(ArrayView1::from(&output));
                 let real = |byte: &u8| {
                     f64::from(tensor.scale) * f64::from(i32::from(*byte) - tensor.zero_point)
                 };
@@ -127,17 +118,46 @@ impl Judge {
                     found.len(),
                     float.len()
                 );
-                Ok((hit, divergence(float, &found)))
+                Ok(Verdict {
+                    hit: class == self.labels[index],
+                    agrees: class == first_largest(float),
+                    divergence: divergence(float, &found),
+                })
             })
             .collect::<Result<Vec<_>>>()?;
         let count = judged.len() as f64;
-        let top1_correct = judged.iter().filter(|(hit, _)| *hit).count();
+        let top1_correct = judged.iter().filter(|verdict| verdict.hit).count();
+        let agreeing = judged.iter().filter(|verdict| verdict.agrees).count();
         Ok(Accuracy {
             top1: top1_correct as f64 / count,
             top1_correct,
-            divergence: judged.iter().map(|(_, divergence)| divergence).sum::<f64>() / count,
+            agreement: agreeing as f64 / count,
+            divergence: judged.iter().map(|v| v.divergence).sum::<f64>() / count,
+            hits: judged
+                .iter()
+                .map(|verdict| f64::from(u8::from(verdict.hit)))
+                .collect(),
         })
     }
+}
+
+/// One image.
+struct Verdict {
+    hit: bool,
+    agrees: bool,
+    divergence: f64,
+}
+
+/// The class of the largest value; the first of equals.
+fn first_largest(values: &[f64]) -> usize {
+    let ahead = |best: usize, next: usize| {
+        if values[next] > values[best] {
+            next
+        } else {
+            best
+        }
+    };
+    (0..values.len()).reduce(ahead).unwrap_or(0)
 }
 
 /// Logarithms of the probabilities that softmax gives.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::chart::{Chart, Mark, Series};
 use crate::cli::compile::Layer;
+use crate::cli::statistics::Difference;
 
 /// Any experiment's result.
 #[derive(Debug, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub(crate) enum Record {
     Granularity(Granularity),
     Objective(ObjectiveComparison),
     Pareto(Pareto),
+    Ablation(Ablation),
+    Budgets(Budgets),
 }
 
 impl Record {
@@ -24,6 +27,8 @@ impl Record {
             Self::Granularity(result) => result,
             Self::Objective(result) => result,
             Self::Pareto(result) => result,
+            Self::Ablation(result) => result,
+            Self::Budgets(result) => result,
         }
     }
 }
@@ -34,8 +39,10 @@ pub(crate) type Table = (String, Vec<String>, Vec<Vec<String>>);
 /// What every experiment's result can say of itself.
 pub(crate) trait Outcome {
     fn setting(&self) -> &Setting;
-    /// All networks.
-    fn points(&self) -> &[Point];
+    /// All networks on the processor.
+    fn points(&self) -> &[Point] {
+        &[]
+    }
     /// For the terminal.
     fn text(&self) -> String;
     fn charts(&self) -> Vec<Chart>;
@@ -51,7 +58,8 @@ pub(crate) trait Outcome {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Setting {
     pub(crate) network: String,
-    pub(crate) architecture: String,
+    /// Where cycles count.
+    pub(crate) architecture: Option<String>,
     pub(crate) calibration: String,
     pub(crate) calibration_images: usize,
     /// Multiply-accumulates an image.
@@ -76,9 +84,11 @@ impl Setting {
         let test = self.test.as_ref().map_or(String::new(), |test| {
             format!(", {} test images of {}", test.images, test.data)
         });
+        let architecture = self.architecture.as_ref();
+        let on = architecture.map_or(String::new(), |name| format!(" on {name}"));
         format!(
-            "{} on {}; {} calibration images of {}{test}",
-            self.network, self.architecture, self.calibration_images, self.calibration
+            "{}{on}; {} calibration images of {}{test}",
+            self.network, self.calibration_images, self.calibration
         )
     }
 
@@ -170,6 +180,11 @@ pub(crate) struct Accuracy {
     pub(crate) top1_correct: usize,
     /// Mean Kullback-Leibler divergence from the float network's classes, in nats.
     pub(crate) divergence: f64,
+    /// Part of the images that get the float network's class.
+    pub(crate) agreement: f64,
+    /// 1 for each image that is right, else 0.
+    #[serde(skip)]
+    pub(crate) hits: Vec<f64>,
 }
 
 /// Points of a chart, one series for every method and objective, in the order of their first points.
@@ -248,6 +263,16 @@ pub(crate) struct Row {
     pub(crate) uniform: Option<Cell>,
     pub(crate) per_layer: Option<Cell>,
     pub(crate) per_filter: Option<Cell>,
+    pub(crate) differences: Vec<Comparison>,
+}
+
+/// Top-1 of one method less another's, on the same images.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Comparison {
+    pub(crate) first: Method,
+    pub(crate) second: Method,
+    #[serde(flatten)]
+    pub(crate) difference: Difference,
 }
 
 /// A method at a budget.
@@ -261,6 +286,9 @@ pub(crate) struct Cell {
     pub(crate) divergence: f64,
     /// Between the two whole widths around: no network has exactly this.
     pub(crate) interpolated: bool,
+    /// Part of the calibration sets with which an image is right.
+    #[serde(skip)]
+    pub(crate) hits: Vec<f64>,
 }
 
 /// Accuracy against cycles over budgets, for every method.
@@ -313,4 +341,51 @@ pub(crate) struct Level {
     pub(crate) cycles_time: Option<f64>,
     /// Part of the cycles that counting time saves.
     pub(crate) saved: Option<f64>,
+}
+
+/// What each part of the quantization gains: the defaults with one thing changed at a time.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ablation {
+    pub(crate) setting: Setting,
+    /// MAC-weighted average bits.
+    pub(crate) budget: f64,
+    pub(crate) variants: Vec<Variant>,
+}
+
+/// A way to quantize.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Variant {
+    /// What is changed.
+    pub(crate) part: String,
+    /// To what.
+    pub(crate) choice: String,
+    pub(crate) average_bits: f64,
+    pub(crate) accuracy: Accuracy,
+    /// Top-1 less that of the defaults.
+    pub(crate) difference: Difference,
+    /// Of allocation and rounding, calibrated.
+    pub(crate) seconds: f64,
+}
+
+/// Accuracy at budgets, beside the float network's.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Budgets {
+    pub(crate) setting: Setting,
+    pub(crate) rows: Vec<BudgetRow>,
+}
+
+/// A budget.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BudgetRow {
+    /// MAC-weighted average bits that were allowed.
+    pub(crate) budget: f64,
+    pub(crate) average_bits: f64,
+    pub(crate) weight_bits: u64,
+    pub(crate) accuracy: Accuracy,
+    /// Top-1 as a part of the float network's.
+    pub(crate) top1_relative: f64,
+    /// Of the whole quantization, calibration included.
+    pub(crate) seconds: f64,
+    /// Largest resident memory of the process up to the end of this quantization, where the system tells.
+    pub(crate) peak_bytes: Option<u64>,
 }

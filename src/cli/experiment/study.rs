@@ -21,9 +21,9 @@ use crate::cli::cosimulation::{Cosimulation, library};
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::options::{ArchitectureArguments, Board, InputArguments};
 
-/// What every experiment takes.
+/// A float network and what to calibrate it on.
 #[derive(Args)]
-pub(super) struct StudyArguments {
+pub(super) struct SourceArguments {
     /// Float network (.tflite, .onnx).
     model: PathBuf,
     /// Images to calibrate on.
@@ -32,13 +32,6 @@ pub(super) struct StudyArguments {
     /// Calibration images, taken evenly from the data.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     images: u32,
-    /// tiny, icebreaker, colorlight-i5, ulx3s-85f, or a TOML file with an [architecture] table.
-    #[arg(long, value_name = "NAME|FILE", default_value = "tiny")]
-    arch: String,
-    /// Run N of the networks on the Verilated processor, too, on the first calibration image, and compare every
-    /// byte and every counter.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    measure: usize,
     /// Draw the result.
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
@@ -46,12 +39,31 @@ pub(super) struct StudyArguments {
     pub(super) input: InputArguments,
 }
 
+/// What experiments on a processor take.
+#[derive(Args)]
+pub(super) struct StudyArguments {
+    #[command(flatten)]
+    pub(super) source: SourceArguments,
+    /// tiny, icebreaker, colorlight-i5, ulx3s-85f, or a TOML file with an [architecture] table.
+    #[arg(long, value_name = "NAME|FILE", default_value = "tiny")]
+    arch: String,
+    /// Run N of the networks on the Verilated processor, too, on the first calibration image, and compare every
+    /// byte and every counter.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    measure: usize,
+}
+
+/// A float network with the images to calibrate it on.
+pub(super) struct Source {
+    pub(super) network: FloatNetwork,
+    /// Disjoint sets to calibrate on.
+    pub(super) sets: Vec<Vec<Array3<f32>>>,
+}
+
 /// A float network with the images to calibrate it on, and a processor.
 pub(super) struct Subject<'a> {
     arguments: &'a StudyArguments,
-    pub(super) network: FloatNetwork,
-    /// Disjoint sets to calibrate on.
-    sets: Vec<Vec<Array3<f32>>>,
+    pub(super) source: Source,
     board: Board,
 }
 
@@ -72,10 +84,9 @@ pub(super) struct Study<'a> {
     console: &'a Console,
 }
 
-impl StudyArguments {
-    /// Loads network, `sets` sets of images, and architecture.
-    pub(super) fn subject(&self, sets: usize) -> Result<Subject<'_>> {
-        let board = ArchitectureArguments::named(&self.arch).load()?;
+impl SourceArguments {
+    /// Loads network and `sets` sets of images.
+    pub(super) fn load(&self, sets: usize) -> Result<Source> {
         if let Some(path) = &self.svg {
             check_folder(path)?;
         }
@@ -98,37 +109,71 @@ impl StudyArguments {
             );
         }
         let set = |set: usize| images.iter().skip(set).step_by(sets).cloned().collect();
-        Ok(Subject {
-            arguments: self,
-            network,
+        Ok(Source {
             sets: (0..sets).map(set).collect(),
-            board,
+            network,
         })
     }
 
-    /// Draws the result and prints it; the exit code says whether what was measured is as predicted.
+    /// What an experiment on `source` is made with.
+    pub(super) fn setting(
+        &self,
+        source: &Source,
+        quantizer: &Quantizer,
+        judge: Option<&Judge>,
+        board: Option<&Board>,
+    ) -> Result<Setting> {
+        let report = quantizer.plan(Allocation::Uniform(8))?;
+        let file = self.calibration.file_name();
+        let file = file.unwrap_or(self.calibration.as_os_str());
+        Ok(Setting {
+            network: source.network.name.clone(),
+            architecture: board.map(|board| board.name.clone()),
+            calibration: file.to_string_lossy().into_owned(),
+            calibration_images: source.sets[0].len(),
+            macs: report.macs,
+            weights: report.weights,
+            test: judge.map(Judge::test_set),
+        })
+    }
+
+    /// Draws the result and prints it.
     pub(super) fn finish(&self, console: &Console, record: &Record) -> Result<Exit> {
         let outcome = record.outcome();
         if let Some(path) = &self.svg {
             write_file(path, &chart::document(&outcome.charts()))?;
         }
         console.result(record, || outcome.text())?;
-        let measured = || outcome.points().iter().filter_map(|p| p.measured.as_ref());
-        let wrong: u64 = measured()
-            .map(|found| found.mismatches + found.counter_mismatches)
-            .sum();
-        if measured().next().is_some() {
-            let count = measured().count();
-            let architecture = &outcome.setting().architecture;
+        Ok(Exit::Success)
+    }
+}
+
+impl StudyArguments {
+    /// Loads network, `sets` sets of images, and architecture.
+    pub(super) fn subject(&self, sets: usize) -> Result<Subject<'_>> {
+        let board = ArchitectureArguments::named(&self.arch).load()?;
+        Ok(Subject {
+            arguments: self,
+            source: self.source.load(sets)?,
+            board,
+        })
+    }
+
+    /// Draws the result and prints it; the exit code says whether what was measured is as predicted.
+    pub(super) fn finish(&self, console: &Console, record: &Record) -> Result<Exit> {
+        let exit = self.source.finish(console, record)?;
+        let points = record.outcome().points().iter();
+        let measured: Vec<&Measured> = points.filter_map(|p| p.measured.as_ref()).collect();
+        let differences = |found: &&Measured| found.mismatches + found.counter_mismatches;
+        let wrong: u64 = measured.iter().map(differences).sum();
+        if !measured.is_empty() {
             console.note(format!(
-                "{count} networks simulated on {architecture}: {wrong} differences"
+                "{} networks simulated on {}: {wrong} differences",
+                measured.len(),
+                self.arch
             ));
         }
-        Ok(if wrong == 0 {
-            Exit::Success
-        } else {
-            Exit::Mismatch
-        })
+        Ok(if wrong == 0 { exit } else { Exit::Mismatch })
     }
 }
 
@@ -157,8 +202,8 @@ impl<'a> Study<'a> {
         console: &'a Console,
     ) -> Result<Self> {
         let spinner = console.spinner("calibrating");
-        let images = &subject.sets[set];
-        let quantizer = Quantizer::new(&subject.network, images, Options::default())?;
+        let source = &subject.source;
+        let quantizer = Quantizer::new(&source.network, &source.sets[set], Options::default())?;
         spinner.finish_and_clear();
         Ok(Self {
             subject,
@@ -170,22 +215,13 @@ impl<'a> Study<'a> {
 
     /// What the experiment is made with.
     pub(super) fn setting(&self) -> Result<Setting> {
-        let subject = self.subject;
-        let report = self.quantizer.plan(Allocation::Uniform(8))?;
-        let calibration = &subject.arguments.calibration;
-        Ok(Setting {
-            network: subject.network.name.clone(),
-            architecture: subject.board.name.clone(),
-            calibration: calibration
-                .file_name()
-                .unwrap_or(calibration.as_os_str())
-                .to_string_lossy()
-                .into_owned(),
-            calibration_images: subject.sets[0].len(),
-            macs: report.macs,
-            weights: report.weights,
-            test: self.judge.map(Judge::test_set),
-        })
+        let Subject {
+            arguments,
+            source,
+            board,
+        } = self.subject;
+        let arguments = &arguments.source;
+        arguments.setting(source, &self.quantizer, self.judge, Some(board))
     }
 
     /// Widths within a budget.
@@ -273,7 +309,7 @@ impl<'a> Study<'a> {
     fn simulate(&self, network: &IntegerNetwork, library: &Library) -> Result<Measured> {
         let subject = self.subject;
         let shape = network.tensors[network.input].shape;
-        let arguments = subject.arguments;
+        let arguments = &subject.arguments.source;
         let data = arguments
             .input
             .load_data(&arguments.calibration, shape, Some(1))?;
