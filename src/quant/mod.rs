@@ -11,7 +11,7 @@
 //!    (`filter`, `adaround`).
 //! 5. `emit`: multipliers, clamps, the integer network.
 //!
-//! `bitweft experiment ablation` measures what each part gains; the defaults are what is best there.
+//! `bitweft experiment ablation` measures what each part gains; no other choice is better than the defaults beyond chance.
 //!
 //! Sources: error feedback, Frantar et al., GPTQ (ICLR 2023), on the covariance of the inputs, since the
 //! bias takes the mean (Nagel et al., Data-free quantization, 2019); quantized inputs as in sequential
