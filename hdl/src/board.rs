@@ -22,6 +22,7 @@ use bitweft_isa::{
 const ECP5_PLL: &str = include_str!("../vendor/ecp5_pll.v");
 const ICE40_PLL: &str = include_str!("../vendor/ice40_pll.v");
 const ICE40_PLL_DOUBLE: &str = include_str!("../vendor/ice40_pll_double.v");
+const GOWIN_PLL: &str = include_str!("../vendor/gowin_pll.v");
 const RESET_SYNCHRONIZER: &str = include_str!("../vendor/reset_synchronizer.v");
 
 /// Name of the top module.
@@ -175,7 +176,7 @@ pub fn build(architecture: &Architecture, board: &Board) -> Result<Module, Board
         memory_clock.as_ref(),
     );
     let storage = match board.family {
-        Family::Ecp5 => Storage::Distributed,
+        Family::Ecp5 | Family::Gowin => Storage::Distributed,
         // No LUTRAM there.
         Family::Ice40 => Storage::Block,
     };
@@ -263,6 +264,7 @@ fn clocking(m: &Module, setting: Option<pll::Setting>, memory_clock: Option<&Net
     if let Some(setting) = setting {
         let text = match setting.module {
             "ecp5_pll" => ECP5_PLL,
+            "gowin_pll" => GOWIN_PLL,
             "ice40_pll_double" => {
                 if let Some(net) = memory_clock.take() {
                     clocks += &format!(", .memory_clock({net})");

@@ -28,5 +28,8 @@ pub mod top;
 pub mod uart;
 pub mod write_back;
 
+/// yosys technology map of adders to ECP5 carry cells: `techmap -map` before `synth_ecp5` maps gates.
+pub const ECP5_ALU: &str = include_str!("../vendor/ecp5_alu.v");
+
 pub use board::{BOARD_CLOCK, BOARD_TOP};
 pub use top::{TOP, verilog};

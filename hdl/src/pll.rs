@@ -9,6 +9,8 @@ pub enum Family {
     Ecp5,
     /// Lattice iCE40 with a clock pin that has a PLL (SB_PLL40_PAD).
     Ice40,
+    /// Gowin GW2A at speed grade C8/I7 (rPLL).
+    Gowin,
 }
 
 /// A clock that no setting makes.
@@ -35,8 +37,8 @@ const TOLERANCE_PPM: u64 = 1000;
 pub struct Setting {
     /// Module in `hdl/vendor`.
     pub module: &'static str,
-    /// Parameters of the module.
-    pub parameters: Vec<(&'static str, u64)>,
+    /// Parameters of the module, as Verilog literals.
+    pub parameters: Vec<(&'static str, String)>,
     /// Clock.
     pub hertz: u32,
 }
@@ -63,6 +65,7 @@ pub fn setting(family: Family, input_hertz: u32, wanted_hertz: u32) -> Result<Se
     let best = match family {
         Family::Ecp5 => ecp5(input_hertz),
         Family::Ice40 => ice40(input_hertz),
+        Family::Gowin => gowin(input_hertz),
     }
     .into_iter()
     .min_by_key(|setting| setting.hertz.abs_diff(wanted_hertz));
@@ -79,6 +82,13 @@ pub fn setting(family: Family, input_hertz: u32, wanted_hertz: u32) -> Result<Se
             nearest_hertz: other.map_or(0, |setting| setting.hertz),
         }),
     }
+}
+
+fn literals<const COUNT: usize>(
+    values: [(&'static str, u64); COUNT],
+) -> Vec<(&'static str, String)> {
+    let literal = |(name, value): (&'static str, u64)| (name, value.to_string());
+    values.into_iter().map(literal).collect()
 }
 
 fn rounded(numerator: u64, denominator: u64) -> u32 {
@@ -100,11 +110,11 @@ fn ecp5(input_hertz: u32) -> Vec<Setting> {
             if (400_000_000..=800_000_000).contains(&(made * output)) {
                 settings.push(Setting {
                     module: "ecp5_pll",
-                    parameters: vec![
+                    parameters: literals([
                         ("INPUT_DIVIDER", divider),
                         ("FEEDBACK_DIVIDER", feedback),
                         ("OUTPUT_DIVIDER", output),
-                    ],
+                    ]),
                     hertz: rounded(input * feedback, divider),
                 });
             }
@@ -132,13 +142,47 @@ fn ice40(input_hertz: u32) -> Vec<Setting> {
             for divq in 1..=6_u64 {
                 settings.push(Setting {
                     module: "ice40_pll",
-                    parameters: vec![
+                    parameters: literals([
                         ("DIVR", divr),
                         ("DIVF", divf),
                         ("DIVQ", divq),
                         ("FILTER", filter),
-                    ],
+                    ]),
                     hertz: rounded(input * (divf + 1), (divr + 1) << divq),
+                });
+            }
+        }
+    }
+    settings
+}
+
+/// Phase detector 3 to 500 MHz, oscillator 500 to 1250 MHz, output 3.90625 to 625 MHz.
+fn gowin(input_hertz: u32) -> Vec<Setting> {
+    const OUTPUT_DIVIDERS: [u64; 11] = [2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128];
+    let input = u64::from(input_hertz);
+    let mut settings = Vec::new();
+    for divider in 1..=64 {
+        if !(3_000_000 * divider..=500_000_000 * divider).contains(&input) {
+            continue;
+        }
+        for feedback in 1..=64 {
+            let made = input * feedback / divider;
+            let output = OUTPUT_DIVIDERS
+                .into_iter()
+                .find(|output| (500_000_000..=1_250_000_000).contains(&(made * output)));
+            if let Some(output) = output
+                && (3_906_250..=625_000_000).contains(&made)
+            {
+                let mut parameters = literals([
+                    ("INPUT_DIVIDER", divider),
+                    ("FEEDBACK_DIVIDER", feedback),
+                    ("OUTPUT_DIVIDER", output),
+                ]);
+                parameters.push(("INPUT_MHZ", format!("\"{}\"", input as f64 / 1e6)));
+                settings.push(Setting {
+                    module: "gowin_pll",
+                    parameters,
+                    hertz: rounded(input * feedback, divider),
                 });
             }
         }
@@ -152,7 +196,7 @@ mod tests {
 
     fn parameter(setting: &Setting, name: &str) -> u64 {
         let found = setting.parameters.iter().find(|(n, _)| *n == name);
-        found.expect("a parameter").1
+        found.expect("a parameter").1.parse().expect("a number")
     }
 
     #[test]
@@ -169,6 +213,10 @@ mod tests {
         assert_eq!(found.hertz, 24_000_000);
         let oscillator = 24_000_000 << parameter(&found, "DIVQ");
         assert!((533_000_000..=1_066_000_000).contains(&oscillator));
+        let found = setting(Family::Gowin, 27_000_000, 54_000_000).expect("a setting");
+        assert_eq!(found.hertz, 54_000_000);
+        let oscillator = 54_000_000 * parameter(&found, "OUTPUT_DIVIDER");
+        assert!((500_000_000..=1_250_000_000).contains(&oscillator));
     }
 
     #[test]

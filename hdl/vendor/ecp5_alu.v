@@ -1,4 +1,4 @@
-// yosys technology map of $alu to ECP5 carry cells (CCU2C), read by scripts/route before synth_ecp5 maps gates.
+// yosys technology map of $alu to ECP5 carry cells (CCU2C), read by `bitweft build` before synth_ecp5 maps gates.
 //
 // A chain is a row of halves, two a cell: the carry-in, the bits, the carry-out. nextpnr spends a whole cell on a carry-in that
 // is not a carry, a constant included, and another on every carry-out that has a net; here the carry-in is the generate

@@ -1,16 +1,17 @@
 //! `bitweft boards`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bitweft::flow::board::BoardFile;
+use bitweft::flow::part::{Budget, Part};
 use bitweft_isa::architecture::Architecture;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::console::{Console, table};
 use super::exit::Exit;
-use super::options::{SHIPPED, read_named};
+use super::options::{SHIPPED, read_named, read_pins};
 
 /// Boards: the ones that come with bitweft, and your own.
 #[derive(Args)]
@@ -62,14 +63,14 @@ fn check(name: &str) -> Result<Checked> {
     let text = read_named(name)?;
     let architecture = Architecture::from_toml(&text).with_context(|| name.to_owned())?;
     let board = BoardFile::from_toml(&text).with_context(|| name.to_owned())?;
-    let beside = Path::new(name).with_file_name(&board.pins);
-    let findings = match (beside.is_file(), board.shipped_pins()) {
-        (false, Some(shipped)) => board.check(shipped),
-        _ => match std::fs::read_to_string(&beside) {
-            Ok(pins) => board.check(&pins),
-            Err(error) => vec![format!("{}: {error}", beside.display())],
-        },
+    let mut findings = match read_pins(name, &board) {
+        Ok(pins) => board.check(&pins),
+        Err(error) => vec![format!("{error:#}")],
     };
+    let family = board.hardware().family;
+    let part = Part::from_toml(&text).with_context(|| name.to_owned())?;
+    findings.extend(part.iter().flat_map(|part| part.check(family)));
+    Budget::from_toml(&text).with_context(|| name.to_owned())?;
     Ok(Checked {
         file: name.to_owned(),
         fingerprint: format!("{:08x}", architecture.fingerprint()),

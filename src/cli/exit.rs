@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use bitweft::driver::DriverError;
+use bitweft::flow::{build::BuildError, upload::UploadError};
 use bitweft_sim::{SimError, tools::ToolError};
 
 /// How a command ends.
@@ -45,6 +46,12 @@ pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
                 Some(Exit::ToolMissing)
             } else if let Some(error) = cause.downcast_ref::<SimError>() {
                 Some(of_simulation(error))
+            } else if let Some(BuildError::Tool(_) | BuildError::Start { .. }) =
+                cause.downcast_ref()
+            {
+                Some(Exit::ToolMissing)
+            } else if let Some(error) = cause.downcast_ref::<UploadError>() {
+                Some(of_upload(error))
             } else {
                 cause.downcast_ref::<DriverError>().map(of_driver)
             }
@@ -57,6 +64,14 @@ fn of_simulation(error: &SimError) -> Exit {
         SimError::Tool(_) | SimError::Compiler { .. } | SimError::Start { .. } => Exit::ToolMissing,
         SimError::Stopped { .. } | SimError::Timeout { .. } => Exit::Device,
         _ => Exit::Failure,
+    }
+}
+
+fn of_upload(error: &UploadError) -> Exit {
+    match error {
+        UploadError::Missing { .. } | UploadError::Start { .. } => Exit::ToolMissing,
+        UploadError::NoProgrammer | UploadError::Stopped => Exit::Failure,
+        _ => Exit::Device,
     }
 }
 

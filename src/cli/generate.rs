@@ -77,7 +77,7 @@ impl Generate {
         let mut contents = vec![(format!("{BOARD_TOP}.v"), text)];
         contents.extend(
             file.shipped_pins()
-                .map(|pins| (file.pins.clone(), pins.to_owned())),
+                .map(|pins| (file.pins.clone(), file.with_clock_rate(pins))),
         );
         contents
             .into_iter()

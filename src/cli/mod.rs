@@ -4,6 +4,7 @@ mod bench;
 mod board;
 mod boards;
 mod bridge;
+mod build;
 mod chart;
 mod compile;
 mod connection;
@@ -28,6 +29,7 @@ mod run;
 mod statistics;
 #[cfg(feature = "train")]
 mod train;
+mod upload;
 mod verify;
 mod waveform;
 
@@ -81,6 +83,8 @@ enum Command {
     Board(board::BoardCommand),
     Boards(boards::Boards),
     Bridge(bridge::Bridge),
+    Build(build::Build),
+    Upload(upload::Upload),
     Bench(bench::Bench),
     Experiment(experiment::Experiment),
     Report(report::Report),
@@ -106,6 +110,8 @@ impl Command {
             Self::Board(command) => command.run(console),
             Self::Boards(command) => command.run(console),
             Self::Bridge(command) => command.run(console),
+            Self::Build(command) => command.run(console),
+            Self::Upload(command) => command.run(console),
             Self::Bench(command) => command.run(console),
             Self::Experiment(command) => command.run(console),
             Self::Report(command) => command.run(console),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bitweft::flow::board::BoardFile;
 use bitweft::model::data::{DataOptions, Dataset, Images};
 use bitweft::model::float::{FloatNetwork, InputTransform, Shape};
 use bitweft::model::integer::{IntegerNetwork, Rounding};
@@ -16,27 +17,29 @@ use serde::Deserialize;
 use super::console::Console;
 use super::exit::UsageError;
 
+macro_rules! shipped {
+    ($($name:literal),+) => {
+        [$(($name, include_str!(concat!("../../constraints/", $name, ".toml")))),+]
+    };
+}
+
 /// Architectures that come with bitweft.
-pub(crate) const SHIPPED: [(&str, &str); 4] = [
-    ("tiny", include_str!("../../constraints/tiny.toml")),
-    (
-        "icebreaker",
-        include_str!("../../constraints/icebreaker.toml"),
-    ),
-    (
-        "colorlight-i5",
-        include_str!("../../constraints/colorlight-i5.toml"),
-    ),
-    (
-        "ulx3s-85f",
-        include_str!("../../constraints/ulx3s-85f.toml"),
-    ),
+pub(crate) const SHIPPED: [(&str, &str); 9] = shipped![
+    "tiny",
+    "icebreaker",
+    "colorlight-i5",
+    "colorlight-i9",
+    "ulx3s-85f",
+    "ulx3s-45f",
+    "ulx3s-25f",
+    "ulx3s-12f",
+    "tang-nano-20k"
 ];
 
 /// An architecture by name or file.
 #[derive(Args)]
 pub(crate) struct ArchitectureArguments {
-    /// tiny, icebreaker, colorlight-i5, ulx3s-85f, or a TOML file with an [architecture] table.
+    /// tiny, a board's name (`bitweft boards check` lists them), or a TOML file with an [architecture] table.
     #[arg(long = "arch", value_name = "NAME|FILE")]
     arch: String,
 }
@@ -108,6 +111,15 @@ pub(crate) fn read_named(name: &str) -> Result<String> {
         names.join(", ")
     );
     Err(UsageError(message).into())
+}
+
+/// The text of a board's pin file: beside the board's own, or the one that comes with bitweft.
+pub(crate) fn read_pins(name: &str, board: &BoardFile) -> Result<String> {
+    let beside = Path::new(name).with_file_name(&board.pins);
+    match (beside.is_file(), board.shipped_pins()) {
+        (false, Some(shipped)) => Ok(shipped.to_owned()),
+        _ => std::fs::read_to_string(&beside).with_context(|| beside.display().to_string()),
+    }
 }
 
 /// How images become a network's input.

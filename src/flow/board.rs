@@ -3,22 +3,27 @@
 use std::collections::BTreeMap;
 
 use bitweft_hdl::{
+    BOARD_CLOCK,
     board::{Board, Led},
     pll::Family,
 };
 use serde::{Deserialize, Serialize};
 
+use super::pins::{clock_rate, locations, suffix};
+
+macro_rules! shipped {
+    ($($name:literal),+) => {
+        [$(($name, include_str!(concat!("../../constraints/", $name)))),+]
+    };
+}
+
 /// The pin files that come with bitweft, by name.
-const SHIPPED_PINS: [(&str, &str); 3] = [
-    (
-        "colorlight-i5.lpf",
-        include_str!("../../constraints/colorlight-i5.lpf"),
-    ),
-    ("ulx3s.lpf", include_str!("../../constraints/ulx3s.lpf")),
-    (
-        "icebreaker.pcf",
-        include_str!("../../constraints/icebreaker.pcf"),
-    ),
+const SHIPPED_PINS: [(&str, &str); 5] = shipped![
+    "colorlight-i5.lpf",
+    "colorlight-i9.lpf",
+    "ulx3s.lpf",
+    "icebreaker.pcf",
+    "tang-nano-20k.cst"
 ];
 
 /// A clock in MHz is a whole number of Hz up to this.
@@ -35,7 +40,7 @@ pub struct BoardFile {
     pub clock_mhz: f64,
     /// Clock of the processor, in MHz.
     pub processor_mhz: f64,
-    /// Pin file (`.lpf` or `.pcf`), beside the board's own.
+    /// Pin file (`.lpf`, `.pcf` or `.cst`), beside the board's own, or one of bitweft's own.
     pub pins: String,
     /// Lights that the pin file has.
     leds: Vec<LedName>,
@@ -53,6 +58,7 @@ pub struct BoardFile {
 enum FamilyName {
     Ecp5,
     Ice40,
+    Gowin,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,9 +72,14 @@ enum LedName {
 /// Why a text is no board.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardFileError {
-    /// Not readable, or no table `[board]`.
-    #[error("table `board`: {0}")]
-    Syntax(String),
+    /// A table is missing or not readable.
+    #[error("table `{table}`: {message}")]
+    Table {
+        /// Table.
+        table: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A clock that is none.
     #[error("table `board`, field `{field}` is {value}; it must be above 0, up to {CLOCK_MHZ_MAX}")]
     Clock {
@@ -89,8 +100,10 @@ impl BoardFile {
         struct File {
             board: BoardFile,
         }
-        let file: File =
-            toml::from_str(text).map_err(|error| BoardFileError::Syntax(error.to_string()))?;
+        let file: File = toml::from_str(text).map_err(|error| BoardFileError::Table {
+            table: "board",
+            message: error.to_string(),
+        })?;
         let board = file.board;
         for (field, value) in [
             ("clock_mhz", board.clock_mhz),
@@ -115,6 +128,7 @@ impl BoardFile {
             family: match self.family {
                 FamilyName::Ecp5 => Family::Ecp5,
                 FamilyName::Ice40 => Family::Ice40,
+                FamilyName::Gowin => Family::Gowin,
             },
             input_hertz: hertz(self.clock_mhz),
             clock_hertz: hertz(self.processor_mhz),
@@ -130,6 +144,13 @@ impl BoardFile {
         own.map(|(_, text)| *text)
     }
 
+    /// The text of a pin file with the rate of its clock pin, where the family's pin files hold one.
+    #[must_use]
+    pub fn with_clock_rate(&self, pins: &str) -> String {
+        let rate = clock_rate(self.hardware().family, BOARD_CLOCK, self.clock_mhz);
+        format!("{}\n{rate}", pins.trim_end())
+    }
+
     /// What is wrong with the board, given the text of its pin file; empty if nothing is.
     #[must_use]
     pub fn check(&self, pins: &str) -> Vec<String> {
@@ -138,10 +159,7 @@ impl BoardFile {
         if let Err(error) = hardware.pll(false) {
             findings.push(format!("table `board`, field `processor_mhz`: {error}"));
         }
-        let suffix = match self.family {
-            FamilyName::Ecp5 => ".lpf",
-            FamilyName::Ice40 => ".pcf",
-        };
+        let suffix = suffix(hardware.family);
         if !self.pins.ends_with(suffix) {
             findings.push(format!(
                 "table `board`, field `pins`: `{}` must be a {suffix} file for {:?}",
@@ -176,48 +194,17 @@ fn hertz(mhz: f64) -> u32 {
     (mhz * 1e6).round() as u32
 }
 
-/// (pin, place) of an `.lpf` or `.pcf` text.
-fn locations(text: &str) -> Vec<(&str, &str)> {
-    text.lines()
-        .filter_map(|line| {
-            let line = line.split('#').next().unwrap_or_default();
-            let words: Vec<&str> = line
-                .split(|c: char| c.is_whitespace() || c == ';' || c == '"')
-                .filter(|word| !word.is_empty())
-                .collect();
-            match words[..] {
-                ["LOCATE", "COMP", name, "SITE", site] => Some((name, site)),
-                ["set_io", .., name, site] => Some((name, site)),
-                _ => None,
-            }
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BOARDS: [&str; 3] = [
-        include_str!("../../constraints/colorlight-i5.toml"),
-        include_str!("../../constraints/ulx3s-85f.toml"),
-        include_str!("../../constraints/icebreaker.toml"),
-    ];
-
-    #[test]
-    fn shipped_boards_have_nothing_wrong() {
-        for text in BOARDS {
-            let board = BoardFile::from_toml(text).expect("a board");
-            let pins = board.shipped_pins().expect("a pin file");
-            assert_eq!(board.check(pins), Vec::<String>::new(), "{}", board.name);
-        }
-    }
+    const ULX3S: &str = include_str!("../../constraints/ulx3s-85f.toml");
 
     #[test]
     fn what_is_wrong_is_named() {
         let read = |from: &str, to: &str| {
-            assert!(BOARDS[1].contains(from), "{from}");
-            BoardFile::from_toml(&BOARDS[1].replace(from, to))
+            assert!(ULX3S.contains(from), "{from}");
+            BoardFile::from_toml(&ULX3S.replace(from, to))
         };
         let error = |from, to| read(from, to).expect_err(to).to_string();
         assert!(error("clock_mhz = 25", "clock_mhz = 0").contains("`clock_mhz` is 0"));

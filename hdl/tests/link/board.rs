@@ -34,6 +34,7 @@ fn lint_is_clean_with_and_without_a_pll() {
     for board in [
         board(Family::Ecp5, 25_000_000, 60_000_000),
         board(Family::Ice40, 12_000_000, 24_000_000),
+        board(Family::Gowin, 27_000_000, 54_000_000),
         dark,
     ] {
         let verilog = verilog(&tiny(), &board).expect("emits");

@@ -112,7 +112,7 @@ fn boards_are_checked() {
     let shipped = bitweft(&["boards", "check", "--json"]);
     assert_eq!(shipped.status.code(), Some(0));
     let found: Value = serde_json::from_slice(&shipped.stdout).expect("JSON");
-    assert_eq!(found.as_array().map(Vec::len), Some(3));
+    assert_eq!(found.as_array().map(Vec::len), Some(8));
     let files = Files::new();
     let small = files.text("small.toml");
     let pins = "set_io board_clock 35\nset_io uart_receive 6\nset_io uart_transmit 6\n";

@@ -1,0 +1,231 @@
+//! What nextpnr reports: resources, clocks, critical paths.
+
+use bitweft_hdl::pll::Family;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+/// How much of a resource is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// lut, ff, bram, dsp, or spram.
+    pub name: String,
+    /// nextpnr's name of it.
+    pub cells: String,
+    /// Used.
+    pub used: u64,
+    /// There are.
+    pub available: u64,
+}
+
+/// The slowest path of a clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CriticalPath {
+    /// Cell and port where it starts.
+    pub from: String,
+    /// Cell and port where it ends.
+    pub to: String,
+    /// Nanoseconds in cells.
+    pub logic_ns: f64,
+    /// Nanoseconds in wires.
+    pub routing_ns: f64,
+}
+
+impl std::fmt::Display for CriticalPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:.1} ns ({:.1} logic, {:.1} routing) from {} to {}",
+            self.logic_ns + self.routing_ns,
+            self.logic_ns,
+            self.routing_ns,
+            self.from,
+            self.to
+        )
+    }
+}
+
+/// What a routed design takes and how fast it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Net of the clock that is slowest against what it must reach.
+    pub clock: String,
+    /// Its highest rate.
+    pub reached_mhz: f64,
+    /// The rate that it must reach.
+    pub wanted_mhz: f64,
+    /// Its slowest path.
+    pub critical_path: Option<CriticalPath>,
+    /// Resources.
+    pub utilisation: Vec<Use>,
+}
+
+impl Timing {
+    /// Whether every clock reaches what it must.
+    #[must_use]
+    pub fn met(&self) -> bool {
+        self.margin() >= 1.0
+    }
+
+    /// Clock reached, as a share of the one that must be.
+    pub(super) fn margin(&self) -> f64 {
+        self.reached_mhz / self.wanted_mhz
+    }
+}
+
+#[derive(Deserialize)]
+struct Report {
+    fmax: IndexMap<String, Fmax>,
+    utilization: IndexMap<String, Utilization>,
+    critical_paths: Vec<Path>,
+}
+
+#[derive(Deserialize)]
+struct Fmax {
+    achieved: f64,
+    constraint: f64,
+}
+
+#[derive(Deserialize)]
+struct Utilization {
+    used: u64,
+    available: u64,
+}
+
+#[derive(Deserialize)]
+struct Path {
+    from: String,
+    to: String,
+    path: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    delay: f64,
+    from: Pin,
+    to: Pin,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct Pin {
+    cell: String,
+    port: String,
+}
+
+/// Reads nextpnr's JSON report. A clock must reach `share` of what nextpnr was asked for it.
+///
+/// # Errors
+/// Another text, or a design without a clock.
+pub(super) fn read(text: &str, family: Family, share: f64) -> Result<Timing, String> {
+    let report: Report = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let margin = |fmax: &Fmax| fmax.achieved / fmax.constraint;
+    let slowest = report
+        .fmax
+        .iter()
+        .min_by(|a, b| margin(a.1).total_cmp(&margin(b.1)));
+    let Some((clock, fmax)) = slowest else {
+        return Err("no clock".to_owned());
+    };
+    let path = report
+        .critical_paths
+        .iter()
+        .find(|path| path.from.ends_with(clock) && path.to.ends_with(clock))
+        .and_then(critical);
+    let utilisation = cells(family)
+        .iter()
+        .filter_map(|(name, cells)| {
+            let found = report.utilization.get(*cells)?;
+            Some(Use {
+                name: (*name).to_owned(),
+                cells: (*cells).to_owned(),
+                used: found.used,
+                available: found.available,
+            })
+        })
+        .collect();
+    Ok(Timing {
+        clock: clock.clone(),
+        reached_mhz: fmax.achieved,
+        wanted_mhz: share * fmax.constraint,
+        critical_path: path,
+        utilisation,
+    })
+}
+
+/// Our names of resources, and nextpnr's.
+fn cells(family: Family) -> &'static [(&'static str, &'static str)] {
+    match family {
+        Family::Ecp5 => &[
+            ("lut", "TRELLIS_COMB"),
+            ("ff", "TRELLIS_FF"),
+            ("bram", "DP16KD"),
+            ("dsp", "MULT18X18D"),
+        ],
+        Family::Ice40 => &[
+            ("lut", "ICESTORM_LC"),
+            ("bram", "ICESTORM_RAM"),
+            ("dsp", "ICESTORM_DSP"),
+            ("spram", "ICESTORM_SPRAM"),
+        ],
+        Family::Gowin => &[
+            ("lut", "LUT4"),
+            ("ff", "DFF"),
+            ("bram", "BSRAM"),
+            ("dsp", "MULT18X18"),
+            ("lutram", "RAM16SDP4"),
+        ],
+    }
+}
+
+fn critical(path: &Path) -> Option<CriticalPath> {
+    let delay = |routing: bool| {
+        path.path
+            .iter()
+            .filter(|step| (step.kind == "routing") == routing)
+            .map(|step| step.delay)
+            .sum()
+    };
+    let name = |pin: &Pin| format!("{}.{}", pin.cell, pin.port);
+    Some(CriticalPath {
+        from: name(&path.path.first()?.from),
+        to: name(&path.path.last()?.to),
+        logic_ns: delay(false),
+        routing_ns: delay(true),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = r#"{"critical_paths":[
+        {"from":"async","to":"posedge clock","path":[]},
+        {"from":"posedge clock","to":"posedge clock","path":[
+            {"delay":0.5,"from":{"cell":"a","loc":[1,2],"port":"CLK"},"to":{"cell":"a","loc":[1,2],"port":"Q"},"type":"clk-to-q"},
+            {"delay":6.25,"from":{"cell":"a","loc":[1,2],"port":"Q"},"net":"n","to":{"cell":"b","loc":[3,4],"port":"D"},"type":"routing"},
+            {"delay":0.25,"from":{"cell":"b","loc":[3,4],"port":"D"},"to":{"cell":"b","loc":[3,4],"port":"CLK"},"type":"setup"}]}],
+        "fmax":{"slow":{"achieved":50.0,"constraint":20.0},"clock":{"achieved":142.8,"constraint":150.0}},
+        "utilization":{"TRELLIS_COMB":{"used":10,"available":24288},"OTHER":{"used":1,"available":2}}}"#;
+
+    #[test]
+    fn a_report_gives_the_slowest_clock_with_its_path() {
+        let timing = read(REPORT, Family::Ecp5, 0.5).expect("a report");
+        assert!(timing.met() && timing.wanted_mhz == 75.0);
+        assert_eq!(
+            (timing.clock.as_str(), timing.reached_mhz),
+            ("clock", 142.8)
+        );
+        let path = timing.critical_path.expect("a path").to_string();
+        assert_eq!(path, "7.0 ns (0.8 logic, 6.2 routing) from a.CLK to b.CLK");
+        assert_eq!(timing.utilisation.len(), 1);
+        assert_eq!(timing.utilisation[0].name, "lut");
+    }
+
+    #[test]
+    fn a_report_without_a_clock_is_refused() {
+        let text = r#"{"critical_paths":[],"fmax":{},"utilization":{}}"#;
+        assert_eq!(read(text, Family::Ecp5, 1.0), Err("no clock".to_owned()));
+        assert!(read("{", Family::Ecp5, 1.0).is_err());
+    }
+}
