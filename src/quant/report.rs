@@ -43,7 +43,7 @@ pub struct Report {
     pub sensitivity: f64,
     /// No allocation of the kind within the budget has a smaller estimated loss than this (Lagrangian dual).
     /// For uniform and data-free widths: no filter-wise allocation of the same cost. With a budget of
-    /// [`Cost`]: no choice among the candidates of each layer.
+    /// `Cost`: no choice among the candidates of each layer.
     pub sensitivity_bound: f64,
 }
 
