@@ -9,6 +9,8 @@
 #[path = "../tests/cases/mod.rs"]
 mod cases;
 
+use bitweft::flow::build;
+use bitweft_hdl::pll::Family;
 use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 use bitweft_sim::{Build, Library, Profile, SimError, tools::ToolFolder};
 use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
@@ -18,7 +20,7 @@ struct Target {
     name: &'static str,
     lane: LaneKind,
     columns: usize,
-    synthesis: &'static str,
+    family: Family,
     /// Type of its look-up tables, and the parameter that holds their truth table.
     table: (&'static str, &'static str),
     /// Yosys's models: files below its share folder, the first of which reads the others.
@@ -33,9 +35,7 @@ const TARGETS: [Target; 2] = [
         name: "ecp5",
         lane: LaneKind::Table,
         columns: 2,
-        synthesis: "read_verilog -icells -DYOSYS_CELLS -DECP5_CELLS bitweft.v; \
-            synth_ecp5 -nowidelut -top bitweft -run :map_gates; techmap -map ecp5_alu.v; \
-            synth_ecp5 -nowidelut -top bitweft -run map_gates:",
+        family: Family::Ecp5,
         table: ("LUT4", "INIT"),
         models: &["ecp5/common_sim.vh", "ecp5/ccu2c_sim.vh"],
         own_models: &[
@@ -51,12 +51,12 @@ const TARGETS: [Target; 2] = [
         name: "ice40",
         lane: LaneKind::Plain,
         columns: 1,
-        synthesis: "read_verilog -icells -DYOSYS_CELLS -DICE40_CELLS bitweft.v; \
-            synth_ice40 -device u -spram -top bitweft",
+        family: Family::Ice40,
         table: ("SB_LUT4", "LUT_INIT"),
         models: &["ice40/cells_sim.v"],
         own_models: &[],
-        definitions: &[],
+        // Verilator takes the defaults of connected inputs for drivers; yosys connects all inputs.
+        definitions: &["-DNO_ICE40_DEFAULT_ASSIGNMENTS"],
     },
 ];
 
@@ -80,12 +80,9 @@ impl Target {
         fs::create_dir_all(&folder).map_err(text)?;
         let verilog = bitweft_hdl::verilog(&self.architecture()).map_err(|e| e.to_string())?;
         fs::write(folder.join("bitweft.v"), verilog).map_err(text)?;
-        let map = include_str!("../hdl/vendor/ecp5_alu.v");
-        fs::write(folder.join("ecp5_alu.v"), map).map_err(text)?;
-        let script = format!(
-            "{}; tee -o cells.txt stat; write_verilog -noattr netlist.v",
-            self.synthesis
-        );
+        fs::write(folder.join(build::ECP5_ALU), bitweft_hdl::ECP5_ALU).map_err(text)?;
+        let recipe = build::synthesis(self.family, bitweft_hdl::TOP);
+        let script = format!("{recipe}; write_verilog -noattr netlist.v");
         let run = std::process::Command::new(tools.yosys().map_err(|e| e.to_string())?)
             .env("YOWASP_CACHE_DIR", tools.cache().join("yowasp"))
             .args(["-q", "-p", &script])

@@ -22,6 +22,7 @@ use bitweft_sim::tools::{Tool, ToolFolder};
 
 pub use error::BuildError;
 pub use record::{Outcome, RECORD, Record, Seed, ToolVersions};
+pub use steps::{ECP5_ALU, synthesis};
 pub use timing::{CriticalPath, Timing, Use};
 
 use super::part::Part;

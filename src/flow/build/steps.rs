@@ -11,8 +11,8 @@ use crate::flow::part::Part;
 pub(super) const NETLIST: &str = "synthesised.json";
 /// yosys's count of cells.
 pub(super) const STATISTICS: &str = "synthesis.txt";
-/// The map of adders that ECP5's script reads.
-pub(super) const ECP5_ALU: &str = "ecp5_alu.v";
+/// The file of the map of adders that ECP5's script reads.
+pub const ECP5_ALU: &str = "ecp5_alu.v";
 
 /// Tools of a family.
 pub(super) struct Tools {
@@ -35,8 +35,9 @@ pub(super) fn tools(family: Family) -> Tools {
     }
 }
 
-/// The script that makes [`NETLIST`] out of `top.v`.
-pub(super) fn synthesis(family: Family, top: &str) -> String {
+/// yosys's script that makes a netlist out of `top.v`, in the folder it runs in.
+#[must_use]
+pub fn synthesis(family: Family, top: &str) -> String {
     let read = |macros: &str| format!("read_verilog -icells -DYOSYS_CELLS {macros} {top}.v; ");
     let end = format!("tee -o {STATISTICS} stat");
     match family {
