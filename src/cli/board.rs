@@ -1,8 +1,5 @@
 //! `bitweft board`.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use anyhow::{Context, Result};
 use bitweft::driver::{BitLevel, ByteLevel, Device, Endpoint, serve};
 use bitweft::flow::board::BoardFile;
@@ -10,12 +7,12 @@ use bitweft_hdl::{BOARD_CLOCK, BOARD_TOP, board::Led};
 use bitweft_sim::{Build, Profile};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::console::{Console, grouped};
 use super::cosimulation::library;
 use super::exit::Exit;
 use super::options::{ArchitectureArguments, read_named};
+use super::signals;
 
 /// Power-up state of the simulated board, where the profile makes it random.
 const SEED: u64 = 1;
@@ -70,10 +67,7 @@ impl BoardCommand {
 
 impl Serve {
     fn run(&self, console: &Console) -> Result<Exit> {
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
-        }
+        let stop = signals::flag(signals::END)?;
         let board = ArchitectureArguments::named(&self.board).load()?;
         let architecture = &board.architecture;
         let (mut device, clock_hz): (Box<dyn Device>, _) = if self.fast_link {

@@ -1,8 +1,5 @@
 //! `bitweft bridge`.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use anyhow::{Context, Result};
 use bitweft::compiler::compile;
 use bitweft::driver::mlperf_tiny::{Benchmark, Monitor};
@@ -14,12 +11,12 @@ use bitweft_isa::image::{Image, Layer};
 use clap::{Args, Subcommand, ValueEnum};
 use ndarray::{Array3, Array4};
 use serde::Serialize;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::connection::{Connection, Link, check, load};
 use super::console::Console;
 use super::exit::{Exit, UsageError};
 use super::options::NetworkArguments;
+use super::signals;
 
 /// Speak another program's protocol to it, with a board behind.
 #[derive(Args)]
@@ -135,10 +132,7 @@ impl MlperfTiny {
     fn run(&self, console: &Console) -> Result<Exit> {
         let network = self.network.load(None, console)?;
         let model = self.model(&network)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
-        }
+        let stop = signals::flag(signals::END)?;
         let mut endpoint = match self.listen.strip_prefix("tcp://") {
             Some(address) => Endpoint::tcp(address)?,
             None if self.listen == "pty" => Endpoint::pty()?,

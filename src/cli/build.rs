@@ -1,8 +1,6 @@
 //! `bitweft build`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -13,11 +11,11 @@ use bitweft::flow::part::{Budget, Part};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::console::{Console, table};
 use super::exit::{Exit, UsageError};
 use super::options::{ArchitectureArguments, read_named, read_pins};
+use super::signals;
 
 /// Seeds of one sweep.
 const SEEDS_MAX: u32 = 1000;
@@ -94,7 +92,7 @@ impl Build {
             .output
             .clone()
             .unwrap_or_else(|| folder_of(&self.board));
-        let stop = stop_on_signals()?;
+        let stop = signals::flag(signals::END_OR_HANG_UP)?;
         let spinner = console.spinner("building");
         let observe = |event: Event<'_>| tell(&event, &spinner, console);
         let built = build(&design, &self.effort(), &folder, &stop, &observe);
@@ -173,15 +171,6 @@ impl Build {
 pub(crate) fn folder_of(board: &str) -> PathBuf {
     let name = PathBuf::from(board);
     PathBuf::from("build").join(name.file_stem().unwrap_or(name.as_os_str()))
-}
-
-/// A flag that SIGINT, SIGTERM and SIGHUP set.
-pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
-    }
-    Ok(stop)
 }
 
 fn tell(event: &Event<'_>, spinner: &ProgressBar, console: &Console) {

@@ -26,6 +26,7 @@ mod options;
 mod quantize;
 mod report;
 mod run;
+mod signals;
 mod statistics;
 #[cfg(feature = "train")]
 mod train;

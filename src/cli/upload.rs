@@ -10,10 +10,11 @@ use bitweft::flow::upload::upload;
 use clap::Args;
 use serde::Serialize;
 
-use super::build::{folder_of, stop_on_signals};
+use super::build::folder_of;
 use super::console::Console;
 use super::exit::{Exit, UsageError};
 use super::options::read_named;
+use super::signals;
 
 /// Write a bitstream to a board, with the program that the board's file names.
 ///
@@ -56,7 +57,7 @@ impl Upload {
             })?;
             from
         };
-        let stop = stop_on_signals()?;
+        let stop = signals::flag(signals::END_OR_HANG_UP)?;
         let spinner = console.spinner(&board.programmer);
         let limit = Duration::from_secs(u64::from(self.timeout));
         let output = upload(&board.programmer, &bitstream, limit, &stop);

@@ -205,10 +205,10 @@ pub fn evaluate(
 
 /// The index of the first maximum; 0 of nothing.
 #[must_use]
-pub fn argmax(scores: ArrayView1<'_, u8>) -> usize {
+pub fn argmax<T: PartialOrd>(scores: ArrayView1<'_, T>) -> usize {
     let mut best = 0;
-    for (index, &score) in scores.iter().enumerate() {
-        if score > scores[best] {
+    for (index, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
             best = index;
         }
     }

@@ -95,7 +95,7 @@ const CHANGES: [(&str, &str, Change); 16] = [
 impl AblationExperiment {
     pub(super) fn run(&self, console: &Console) -> Result<Exit> {
         let source = self.source.load(1)?;
-        let judge = Judge::new(&self.test, &self.source.input, &source.network, console)?;
+        let judge = Judge::new(&self.test, &self.source, &source, console)?;
         let spinner = console.spinner("calibrating");
         let defaults = Options {
             allocation: Allocation::PerFilter(self.budget),

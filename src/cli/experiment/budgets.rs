@@ -35,7 +35,7 @@ pub(super) struct BudgetsExperiment {
 impl BudgetsExperiment {
     pub(super) fn run(&self, console: &Console) -> Result<Exit> {
         let source = self.source.load(1)?;
-        let judge = Judge::new(&self.test, &self.source.input, &source.network, console)?;
+        let judge = Judge::new(&self.test, &self.source, &source, console)?;
         let spinner = console.spinner("calibrating");
         let start = Instant::now();
         let quantizer = Quantizer::new(&source.network, &source.sets[0], Options::default())?;

@@ -46,12 +46,7 @@ impl GranularityExperiment {
         }
         let sets = usize::from(self.calibration_sets);
         let subject = self.study.subject(sets)?;
-        let judge = Judge::new(
-            &self.test,
-            &self.study.source.input,
-            &subject.source.network,
-            console,
-        )?;
+        let judge = Judge::new(&self.test, &self.study.source, &subject.source, console)?;
         let mut setting = None;
         let mut points = Vec::new();
         for set in 0..sets {

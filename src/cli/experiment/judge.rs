@@ -6,15 +6,16 @@ use anyhow::{Result, ensure};
 use bitweft::golden::float;
 use bitweft::golden::network::{Executor, argmax};
 use bitweft::model::data::Dataset;
-use bitweft::model::float::{FloatNetwork, FloatOp};
+use bitweft::model::float::FloatOp;
 use bitweft::model::integer::{IntegerNetwork, IntegerOp};
 use clap::Args;
 use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
 
 use super::record::{Accuracy, TestSet};
+use super::study::{Source, SourceArguments};
 use crate::cli::console::Console;
-use crate::cli::options::{InputArguments, labels};
+use crate::cli::options::labels;
 
 /// Images that accuracy is measured on.
 #[derive(Args)]
@@ -40,8 +41,8 @@ impl Judge {
     /// Runs the float network over the images.
     pub(super) fn new(
         arguments: &TestArguments,
-        input: &InputArguments,
-        network: &FloatNetwork,
+        SourceArguments { input, .. }: &SourceArguments,
+        Source { network, .. }: &Source,
         console: &Console,
     ) -> Result<Self> {
         let shape = network.tensors[network.input].shape;
@@ -72,7 +73,7 @@ impl Judge {
         let hits = float
             .iter()
             .zip(&labels)
-            .filter(|(logs, label)| first_largest(logs) == **label);
+            .filter(|(logs, label)| argmax(ArrayView1::from(logs)) == **label);
         let top1_float = hits.count() as f64 / data.len() as f64;
         Ok(Self {
             data,
@@ -120,7 +121,7 @@ impl Judge {
                 );
                 Ok(Verdict {
                     hit: class == self.labels[index],
-                    agrees: class == first_largest(float),
+                    agrees: class == argmax(ArrayView1::from(float)),
                     divergence: divergence(float, &found),
                 })
             })
@@ -146,18 +147,6 @@ struct Verdict {
     hit: bool,
     agrees: bool,
     divergence: f64,
-}
-
-/// The class of the largest value; the first of equals.
-fn first_largest(values: &[f64]) -> usize {
-    let ahead = |best: usize, next: usize| {
-        if values[next] > values[best] {
-            next
-        } else {
-            best
-        }
-    };
-    (0..values.len()).reduce(ahead).unwrap_or(0)
 }
 
 /// Logarithms of the probabilities that softmax gives.

@@ -51,12 +51,7 @@ pub(super) struct ObjectiveExperiment {
 impl ObjectiveExperiment {
     pub(super) fn run(&self, console: &Console) -> Result<Exit> {
         let subject = self.study.subject(1)?;
-        let judge = Judge::new(
-            &self.test,
-            &self.study.source.input,
-            &subject.source.network,
-            console,
-        )?;
+        let judge = Judge::new(&self.test, &self.study.source, &subject.source, console)?;
         let study = Study::new(&subject, 0, Some(&judge), console)?;
         let mut candidates = Vec::new();
         for objective in [Objective::Size, Objective::Time] {

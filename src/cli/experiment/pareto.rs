@@ -31,12 +31,7 @@ pub(super) struct ParetoExperiment {
 impl ParetoExperiment {
     pub(super) fn run(&self, console: &Console) -> Result<Exit> {
         let subject = self.study.subject(1)?;
-        let judge = Judge::new(
-            &self.test,
-            &self.study.source.input,
-            &subject.source.network,
-            console,
-        )?;
+        let judge = Judge::new(&self.test, &self.study.source, &subject.source, console)?;
         let study = Study::new(&subject, 0, Some(&judge), console)?;
         let mut candidates = Vec::new();
         let mut try_all = |methods: &[fn(f64) -> Allocation], budget: f64| -> Result<()> {
