@@ -81,7 +81,7 @@ impl Target {
         let verilog = bitweft_hdl::verilog(&self.architecture()).map_err(|e| e.to_string())?;
         fs::write(folder.join("bitweft.v"), verilog).map_err(text)?;
         fs::write(folder.join(build::ECP5_ALU), bitweft_hdl::ECP5_ALU).map_err(text)?;
-        let recipe = build::synthesis(self.family, bitweft_hdl::TOP);
+        let recipe = build::synthesis(self.family, bitweft_hdl::TOP, &[]);
         let script = format!("{recipe}; write_verilog -noattr netlist.v");
         let run = std::process::Command::new(tools.yosys().map_err(|e| e.to_string())?)
             .env("YOWASP_CACHE_DIR", tools.cache().join("yowasp"))

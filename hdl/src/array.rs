@@ -1,7 +1,7 @@
 //! The array: `ROWS` rows of `columns` lanes, all on the same filter and plane, each lane on its own output pixel.
 //!
-//! Ports, with the cycle in which row 0 uses them; row r uses them r cycles later (systolic), and
-//! `x_bus` carries row r's words when `capture` is at row r.
+//! Ports, with the cycle in which they are for row 0, whose lanes use them a cycle later; row r uses them r cycles after row 0
+//! (systolic). `x_bus` carries row r's words r cycles after `capture`.
 //!
 //! | port | bits | |
 //! |---|---|---|
@@ -68,27 +68,42 @@ pub fn build(architecture: &Architecture) -> Module {
     // The last one is the drain's gate, which is not a lane's.
     let last_lane_control = controls.len() - 1;
 
+    let row = row::build(&controls);
+    let mut groups = vec![controls; architecture.control_groups];
     let mut rows = Vec::with_capacity(ROWS);
     for index in 0..ROWS {
-        if index > 0 {
-            controls = row::next(&module, &controls, index);
+        for (group, controls) in groups.iter_mut().enumerate() {
+            *controls = row::next(&module, &row, &format!("row_{index}_{group}"), controls);
         }
         let lanes = feed.words.iter().enumerate().map(|(column, word)| {
+            let controls = &groups[groups.len() * column / architecture.columns];
             let pass = passes * column / architecture.columns;
             let mut ports = vec![("x_word", word), (feed.port, &controls[pass].net)];
             let shared = &controls[passes..last_lane_control];
             ports.extend(shared.iter().map(|c| (c.name, &c.net)));
             let name = format!("lane_{index}_{column}");
             let outputs = module.instance(&name, &lane, &ports);
-            outputs.get("accumulator").clone()
+            DrainLane {
+                value: outputs.get("accumulator").clone(),
+                gate: controls[last_lane_control].net.clone(),
+            }
         });
-        rows.push(DrainRow {
-            lanes: lanes.collect(),
-            gate: controls[last_lane_control].net.clone(),
-        });
+        rows.push(lanes.collect());
+    }
+    // A group whose columns are all of one pass leaves the other's strobe.
+    for controls in &groups {
+        controls[..passes]
+            .iter()
+            .for_each(|c| module.unused(&c.net));
     }
     drain(&module, architecture, &rows);
     module
+}
+
+/// Name of the block that holds a lane's accumulators on ECP5, below the array in a flattened netlist.
+#[must_use]
+pub fn accumulator_cell(row: usize, column: usize) -> String {
+    format!("lane_{row}_{column}.accumulators.block_0.block")
 }
 
 /// Strobes of the columns that take their word in the first pass, and of those that take it in the second (if there are any).
@@ -166,7 +181,8 @@ fn words(module: &Module, buses: &[Net]) -> Vec<Net> {
                 .iter()
                 .map(|bus| module.slice(bus, 32 * column, 32))
                 .collect();
-            dot::signed(module, &module.concat(&words.iter().collect::<Vec<_>>()))
+            let word = module.concat(&words.iter().collect::<Vec<_>>());
+            dot::signed(module, &module.registered(&format!("x_{column}"), &word))
         })
         .collect()
 }
@@ -190,13 +206,13 @@ fn accumulator_controls(module: &Module, architecture: &Architecture) -> Vec<Con
     ]
 }
 
-struct DrainRow {
+struct DrainLane {
     gate: Net,
-    lanes: Vec<Net>,
+    value: Net,
 }
 
 /// Or of the gated rows of each way and column: pairs of rows into a register, these into another.
-fn drain(module: &Module, architecture: &Architecture, rows: &[DrainRow]) {
+fn drain(module: &Module, architecture: &Architecture, rows: &[Vec<DrainLane>]) {
     let mut parts = Vec::new();
     for (way, rows) in rows.chunks(architecture.rows_per_way()).enumerate() {
         for column in 0..architecture.columns {
@@ -206,7 +222,7 @@ fn drain(module: &Module, architecture: &Architecture, rows: &[DrainRow]) {
                 .map(|(index, pair)| {
                     let gated: Vec<Net> = pair
                         .iter()
-                        .map(|row| module.gate(&row.lanes[column], &row.gate))
+                        .map(|row| module.gate(&row[column].value, &row[column].gate))
                         .collect();
                     let either = module.any(&gated.iter().collect::<Vec<_>>());
                     module.registered(&format!("drain_{way}_{column}_{index}"), &either)

@@ -29,6 +29,8 @@ const RESET_SYNCHRONIZER: &str = include_str!("../vendor/reset_synchronizer.v");
 pub const BOARD_TOP: &str = "board";
 /// Input clock of the top module.
 pub const BOARD_CLOCK: &str = "board_clock";
+/// Name of the processor's instance in it.
+pub const PROCESSOR: &str = "processor";
 /// Bits of the counter whose top bit is `led_alive`.
 const ALIVE_BITS: usize = 25;
 
@@ -188,7 +190,7 @@ pub fn build(architecture: &Architecture, board: &Board) -> Result<Module, Board
         .collect();
     let receive = m.input("uart_receive", 1);
     let mut outputs = Vec::new();
-    for (name, unit) in [("link", &link), ("processor", &processor)] {
+    for (name, unit) in [("link", &link), (PROCESSOR, &processor)] {
         let inputs: Vec<_> = unit
             .ports()
             .into_iter()

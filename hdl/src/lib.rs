@@ -31,5 +31,5 @@ pub mod write_back;
 /// yosys technology map of adders to ECP5 carry cells: `techmap -map` before `synth_ecp5` maps gates.
 pub const ECP5_ALU: &str = include_str!("../vendor/ecp5_alu.v");
 
-pub use board::{BOARD_CLOCK, BOARD_TOP};
-pub use top::{TOP, verilog};
+pub use board::{BOARD_CLOCK, BOARD_TOP, PROCESSOR};
+pub use top::{ARRAY, TOP, verilog};

@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 
 /// Name of the top module.
 pub const TOP: &str = "bitweft";
+/// Name of the array's instance in it.
+pub const ARRAY: &str = "lanes";
 
 /// Inputs of the top, besides clock and reset; with `activation_storage` = `single_port` also [`MEMORY_CLOCK`].
 const INPUTS: [(&str, usize); 3] = [
@@ -114,7 +116,7 @@ pub fn build(architecture: &Architecture) -> Module {
         ("fetch", fetch(architecture)),
         ("activation", activation_memory(architecture)),
         ("issue", issue(architecture)),
-        ("lanes", array::build(architecture)),
+        (ARRAY, array::build(architecture)),
         ("drain", drain(architecture)),
         ("write_back", write_back(architecture)),
         ("pool", pool(architecture)),

@@ -153,17 +153,12 @@ impl Build {
             let budget = budget.ok_or_else(|| missing("budget"))?;
             let verilog =
                 bitweft_hdl::verilog(&architecture).map_err(|error| anyhow!("Verilog: {error}"))?;
-            return Ok(Design::processor(
-                &self.board,
-                verilog,
-                part,
-                &pins,
-                budget.mhz,
-            )?);
+            let design = Design::processor(&self.board, verilog, part, &pins, budget.mhz)?;
+            return Ok(design.anchored(&architecture));
         }
         let verilog = bitweft_hdl::board::verilog(&architecture, &hardware).with_context(name)?;
         let (pins, mhz) = (board.with_clock_rate(&pins), board.processor_mhz);
-        Ok(Design::board(&self.board, verilog, part, pins, mhz))
+        Ok(Design::board(&self.board, verilog, part, pins, mhz).anchored(&architecture))
     }
 }
 

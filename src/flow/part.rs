@@ -21,6 +21,18 @@ pub struct Part {
     pub aim: Option<f64>,
     /// The router that suits how full the part is: `router1` or `router2`; nextpnr's own choice if left out.
     pub router: Option<String>,
+    /// Places of the die's block RAMs, if the accumulators are to be tied to them; ECP5.
+    pub block_rams: Option<BlockRams>,
+}
+
+/// The `[part.block_rams]` table: where an ECP5 die has block RAMs, in nextpnr's tiles.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockRams {
+    /// Y of the rows that have them.
+    pub rows: Vec<usize>,
+    /// X in each of these rows, ascending; four neighbours share a group of tiles.
+    pub columns: Vec<usize>,
 }
 
 /// The `[budget]` table: shares of the part that the processor alone may take, and the clock that it must reach.
@@ -86,6 +98,20 @@ impl Part {
             findings.push(format!(
                 "table `part`, field `router` is `{router}`; it must be router1 or router2"
             ));
+        }
+        if let Some(rams) = &self.block_rams {
+            if family != Family::Ecp5 {
+                findings.push(format!(
+                    "table `part.block_rams` does not apply for {family:?}"
+                ));
+            }
+            for (field, places) in [("rows", &rams.rows), ("columns", &rams.columns)] {
+                if places.is_empty() || !places.is_sorted_by(|a, b| a < b) {
+                    findings.push(format!(
+                        "table `part.block_rams`, field `{field}` must hold tile numbers in ascending order"
+                    ));
+                }
+            }
         }
         if self.aim.is_some_and(|aim| aim <= 0.0) {
             findings.push("table `part`, field `aim` must be above 0".to_owned());

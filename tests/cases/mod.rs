@@ -518,6 +518,7 @@ pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
         quads,
         lane: LaneKind::Table,
         fill_words: 1,
+        control_groups: 1,
         accumulator_bits: 32,
         accumulator_depth: 64,
         accumulator_storage: Storage::Block,

@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("golden", &["model", "bitweft_isa"]),
     ("compiler", &["model", "bitweft_isa"]),
     ("driver", &["bitweft_isa", "bitweft_sim"]),
-    ("flow", &["bitweft_hdl", "bitweft_sim"]),
+    ("flow", &["bitweft_hdl", "bitweft_isa", "bitweft_sim"]),
     (
         "cli",
         &[

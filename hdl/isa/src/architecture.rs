@@ -43,6 +43,10 @@ pub struct Architecture {
     /// (`descriptor` field `paired`), which takes table lanes and an even number of quads.
     #[serde(default = "one")]
     pub fill_words: usize,
+    /// Registers side by side that hold a row's controls, each for the columns near it: 1 to `columns`. Changes no cycle; a wide
+    /// array is faster with more.
+    #[serde(default = "one")]
+    pub control_groups: usize,
     /// Bits of an accumulator; 20 to 32.
     pub accumulator_bits: usize,
     /// Accumulators a lane; two halves of `positions_max` each. A power of two.
@@ -130,7 +134,7 @@ impl Architecture {
     /// # Errors
     /// The first field out of range.
     pub fn check(&self) -> Result<(), ArchitectureError> {
-        let rules: [(&'static str, usize, bool, &'static str); 10] = [
+        let rules: [(&'static str, usize, bool, &'static str); 11] = [
             (
                 "columns",
                 self.columns,
@@ -151,6 +155,12 @@ impl Architecture {
                         && self.lane == LaneKind::Table
                         && self.quads.is_multiple_of(2),
                 "1, or 2 with lane = \"table\" and an even number of quads",
+            ),
+            (
+                "control_groups",
+                self.control_groups,
+                (1..=self.columns).contains(&self.control_groups),
+                "1 to the number of columns",
             ),
             (
                 "accumulator_bits",

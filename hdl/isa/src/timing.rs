@@ -138,8 +138,8 @@ pub const DRAINED_TO_PLANE: usize = 2;
 /// Cycles from a pooling window to the next, at least: the bytes of a word are requantized one by one.
 pub const POOL_WINDOW_CYCLES_MIN: usize = 4;
 
-/// From `accumulator_drain` at row 0 to row 0's value on the drain bus; row r's follows r cycles later.
-pub const DRAIN_LATENCY: usize = 4;
+/// From `accumulator_drain` at the array to row 0's value on the drain bus; row r's follows r cycles later.
+pub const DRAIN_LATENCY: usize = 5;
 
 /// Cycles of a descriptor besides those from its unit's `start` to the unit's `done` (both cycles counted as one
 /// difference): reading its words, and the first counter's write.

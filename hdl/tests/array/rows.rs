@@ -167,9 +167,10 @@ fn three_columns_table_filled_in_pairs() {
 }
 
 #[test]
-fn eight_columns_table() {
+fn eight_columns_table_three_control_groups() {
     check(&Architecture {
         drain_ways: 2,
+        control_groups: 3,
         ..architecture(LaneKind::Table, 8, 3)
     });
 }
@@ -192,10 +193,10 @@ fn sabotage_is_noticed() {
         (".complement(horner_sign)", ".complement(1'h0)"),
         (".gate(accumulator_keep)", ".gate(1'h1)"),
         (
-            "row_3_plane_bank <= row_2_plane_bank;",
-            "row_3_plane_bank <= row_1_plane_bank;",
+            ".plane_bank(row_2_0_next_plane_bank)",
+            ".plane_bank(row_1_0_next_plane_bank)",
         ),
-        ("row_7_drain <= row_6_drain;", "row_7_drain <= row_5_drain;"),
+        (".drain(row_6_0_next_drain)", ".drain(row_5_0_next_drain)"),
         (
             ".write_address(fill_address)",
             ".write_address({fill_address[3], fill_address[2:0] ^ 3'h1})",

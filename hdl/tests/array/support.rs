@@ -53,6 +53,7 @@ pub(crate) fn architecture(lane: LaneKind, columns: usize, quads: usize) -> Arch
         quads,
         lane,
         fill_words: 1,
+        control_groups: 1,
         accumulator_bits: 30,
         accumulator_depth: 32,
         accumulator_storage: Storage::Block,

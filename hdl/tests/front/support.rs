@@ -46,6 +46,7 @@ pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
             LaneKind::Table
         },
         fill_words: 1,
+        control_groups: 1,
         accumulator_bits: 30,
         accumulator_depth: 64,
         accumulator_storage: Storage::Block,

@@ -3,6 +3,7 @@
 //! Every step leaves a stamp: a hash of all that it depends on. A step whose stamp is there is not run again, so that a build of
 //! what has not changed does nothing, and an interrupted sweep of seeds goes on where it was.
 
+mod anchors;
 mod error;
 mod netlist;
 mod record;
@@ -18,8 +19,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bitweft_hdl::{BOARD_CLOCK, BOARD_TOP, TOP, pll::Family};
+use bitweft_isa::architecture::Architecture;
 use bitweft_sim::tools::{Tool, ToolFolder};
 
+pub use anchors::Anchor;
 pub use error::BuildError;
 pub use record::{Outcome, RECORD, Record, Seed, ToolVersions};
 pub use steps::{ECP5_ALU, synthesis};
@@ -28,6 +31,10 @@ pub use timing::{CriticalPath, Timing, Use};
 use super::part::Part;
 use super::{pins, process};
 use error::InFile;
+
+/// Tells YoWASP to show its tools this folder alone. Else they see the folders above and those of the root as well, whose names
+/// and number move their heap, and yosys's netlist with it: the same sources would place and route otherwise elsewhere.
+const MOUNT: (&str, &str) = ("YOWASP_MOUNT", "/=.");
 
 /// What is built.
 #[derive(Debug, Clone)]
@@ -48,6 +55,8 @@ pub struct Design {
     pub asked_mhz: f64,
     /// Clock in MHz that must be reached.
     pub wanted_mhz: f64,
+    /// Cells with a given place.
+    pub anchors: Vec<Anchor>,
 }
 
 impl Design {
@@ -69,6 +78,7 @@ impl Design {
             pins,
             asked_mhz: mhz,
             wanted_mhz: mhz,
+            anchors: Vec::new(),
         }
     }
 
@@ -98,7 +108,21 @@ impl Design {
             asked_mhz: part.aim.unwrap_or(wanted_mhz),
             wanted_mhz,
             part,
+            anchors: Vec::new(),
         })
+    }
+
+    /// With the accumulators of the architecture tied to the part's block RAMs, if its table says where they are.
+    #[must_use]
+    pub fn anchored(mut self, architecture: &Architecture) -> Self {
+        if let Some(rams) = &self.part.block_rams {
+            self.anchors = anchors::anchors(architecture, rams, self.top);
+        }
+        self
+    }
+
+    fn synthesis(&self) -> String {
+        steps::synthesis(self.family, self.top, &self.anchors)
     }
 
     fn is_whole(&self) -> bool {
@@ -210,7 +234,7 @@ impl Job<'_> {
 
     fn keys(&self) -> stamp::Keys {
         let design = self.design;
-        let script = steps::synthesis(design.family, design.top);
+        let script = design.synthesis();
         let synthesis = stamp::key([
             design.verilog.as_str(),
             &script,
@@ -250,7 +274,7 @@ impl Job<'_> {
             self.write(steps::ECP5_ALU, bitweft_hdl::ECP5_ALU)?;
         }
         let mut command = self.tools.command(Tool::Yosys)?;
-        let script = steps::synthesis(self.design.family, self.design.top);
+        let script = self.design.synthesis();
         command.args(["-q", "-p", &script]);
         self.tool(command, "yosys", "yosys.txt", None, &|| false)?;
         if self.design.family == Family::Ecp5 {
@@ -287,7 +311,7 @@ impl Job<'_> {
     ) -> Result<(), BuildError> {
         let log = self.folder.join(log);
         (self.observe)(Event::Started(name, seed));
-        command.current_dir(self.folder);
+        command.current_dir(self.folder).env(MOUNT.0, MOUNT.1);
         let stop = || self.stop.load(Ordering::Relaxed) || given_up();
         let watch = |line: &str| (self.observe)(Event::Line(name, seed, line));
         let ended = process::run(&mut command, &log, self.effort.timeout, &stop, &watch);

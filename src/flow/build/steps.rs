@@ -5,6 +5,7 @@ use std::process::Command;
 use bitweft_hdl::pll::Family;
 use bitweft_sim::tools::{Tool, ToolError, ToolFolder};
 
+use super::Anchor;
 use crate::flow::part::Part;
 
 /// yosys's netlist.
@@ -35,16 +36,17 @@ pub(super) fn tools(family: Family) -> Tools {
     }
 }
 
-/// yosys's script that makes a netlist out of `top.v`, in the folder it runs in.
+/// yosys's script that makes a netlist out of `top.v`, in the folder it runs in; `anchors` is for ECP5.
 #[must_use]
-pub fn synthesis(family: Family, top: &str) -> String {
+pub fn synthesis(family: Family, top: &str, anchors: &[Anchor]) -> String {
     let read = |macros: &str| format!("read_verilog -icells -DYOSYS_CELLS {macros} {top}.v; ");
     let end = format!("tee -o {STATISTICS} stat");
     match family {
         Family::Ecp5 => format!(
             "{}synth_ecp5 -nowidelut -top {top} -run :map_gates; techmap -map {ECP5_ALU}; \
-             synth_ecp5 -nowidelut -top {top} -run map_gates: -json {NETLIST}; {end}",
-            read("-DECP5_CELLS")
+             synth_ecp5 -nowidelut -top {top} -run map_gates:json; {}write_json {NETLIST}; {end}",
+            read("-DECP5_CELLS"),
+            tied(anchors)
         ),
         Family::Ice40 => format!(
             "{}synth_ice40 -device u -spram -top {top} -json {NETLIST}; {end}",
@@ -56,6 +58,20 @@ pub fn synthesis(family: Family, top: &str) -> String {
             read("-DGOWIN_CELLS")
         ),
     }
+}
+
+/// Commands that flatten the netlist and give cells their places.
+fn tied(anchors: &[Anchor]) -> String {
+    if anchors.is_empty() {
+        return String::new();
+    }
+    let places = anchors.iter().map(|Anchor { cell, bel }| {
+        format!("select -assert-count 1 c:{cell}; setattr -set BEL \"{bel}\" c:{cell}; ")
+    });
+    format!(
+        "setattr -mod -unset keep_hierarchy *; flatten; {}",
+        places.collect::<String>()
+    )
 }
 
 /// What nextpnr is asked for.
