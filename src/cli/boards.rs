@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use bitweft::flow::board::BoardFile;
 use bitweft::flow::part::{Budget, Part};
+use bitweft::flow::schema::{schema, unknown_tables};
 use bitweft_isa::architecture::Architecture;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -30,6 +31,8 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Print the JSON Schema of a board's file; constraints/board.schema.json is this.
+    Schema,
 }
 
 #[derive(Serialize)]
@@ -44,7 +47,14 @@ struct Checked {
 
 impl Boards {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
-        let Command::Check { file } = &self.command;
+        let file = match &self.command {
+            Command::Check { file } => file,
+            Command::Schema => {
+                let schema = schema();
+                console.result(&schema, || format!("{schema:#}"))?;
+                return Ok(Exit::Success);
+            }
+        };
         let checked = match file {
             Some(path) => vec![check(&path.display().to_string())?],
             None => SHIPPED
@@ -71,6 +81,12 @@ fn check(name: &str) -> Result<Checked> {
     let part = Part::from_toml(&text).with_context(|| name.to_owned())?;
     findings.extend(part.iter().flat_map(|part| part.check(family)));
     Budget::from_toml(&text).with_context(|| name.to_owned())?;
+    let unknown = unknown_tables(&text).with_context(|| name.to_owned())?;
+    findings.extend(
+        unknown
+            .iter()
+            .map(|table| format!("no table `{table}` is known")),
+    );
     Ok(Checked {
         file: name.to_owned(),
         fingerprint: format!("{:08x}", architecture.fingerprint()),

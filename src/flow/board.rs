@@ -7,6 +7,7 @@ use bitweft_hdl::{
     board::{Board, Led},
     pll::Family,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::pins::{clock_rate, locations, suffix};
@@ -30,7 +31,7 @@ const SHIPPED_PINS: [(&str, &str); 5] = shipped![
 const CLOCK_MHZ_MAX: f64 = 1000.0;
 
 /// The `[board]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BoardFile {
     /// What people call it.
@@ -53,7 +54,7 @@ pub struct BoardFile {
     pub programmer: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum FamilyName {
     Ecp5,
@@ -61,7 +62,7 @@ enum FamilyName {
     Gowin,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum LedName {
     Alive,

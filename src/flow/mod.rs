@@ -6,4 +6,5 @@ pub mod doctor;
 pub mod part;
 mod pins;
 mod process;
+pub mod schema;
 pub mod upload;

@@ -1,12 +1,13 @@
 //! The part on a board and what the processor may take of it: the `[part]` and `[budget]` tables.
 
 use bitweft_hdl::pll::Family;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::board::BoardFileError;
 
 /// The `[part]` table: the part as nextpnr names it, and how it is best asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// ECP5: 12k, 25k, 45k or 85k. iCE40: up5k and the like. Gowin: the whole part number.
@@ -26,7 +27,7 @@ pub struct Part {
 }
 
 /// The `[part.block_rams]` table: where an ECP5 die has block RAMs, in nextpnr's tiles.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockRams {
     /// Y of the rows that have them.
@@ -36,7 +37,7 @@ pub struct BlockRams {
 }
 
 /// The `[budget]` table: shares of the part that the processor alone may take, and the clock that it must reach.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Look-up tables.

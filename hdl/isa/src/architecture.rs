@@ -1,11 +1,12 @@
 //! Architecture parameters: what is fixed when a bitstream is made.
 
 use crate::{COUNTERS, QUAD, ROWS, Space, VERSION, descriptor, record};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// How a lane computes its dot product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LaneKind {
     /// Distributed arithmetic: tables of four activations in LUTRAM, double-buffered.
@@ -15,7 +16,7 @@ pub enum LaneKind {
 }
 
 /// What a memory is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Storage {
     /// Block RAM.
@@ -30,7 +31,7 @@ pub enum Storage {
 pub const SINGLE_PORT_WORDS: usize = 1 << 14;
 
 /// Parameters of one processor. Read from the `[architecture]` table of a TOML file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
     /// Columns of lanes = banks of the activation memory; 1 to 16. Lanes P = `ROWS * columns`.

@@ -107,6 +107,39 @@ fn a_simulation_in_the_process_runs_the_same() {
     assert_eq!(found["repeated_requests"], 0);
 }
 
+/// `constraints/board.schema.json` is what `boards schema` prints, every file there holds to it, and it refuses what is none.
+#[test]
+fn boards_have_a_schema() {
+    let printed = bitweft(&["boards", "schema"]);
+    assert_eq!(printed.status.code(), Some(0));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("constraints");
+    let kept = std::fs::read(folder.join("board.schema.json")).expect("reads");
+    assert!(
+        kept == printed.stdout,
+        "make it again: bitweft boards schema > constraints/board.schema.json"
+    );
+    let schema: Value = serde_json::from_slice(&kept).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let mut files = 0;
+    for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|suffix| suffix != "toml") {
+            continue;
+        }
+        files += 1;
+        let text = std::fs::read_to_string(&path).expect("reads");
+        let valid = |text: &str| {
+            let value: Value = toml::from_str(text).expect("TOML");
+            validator.is_valid(&value)
+        };
+        assert!(valid(&text), "{}", path.display());
+        assert!(!valid(&text.replace("lane = \"", "lane = \"no ")));
+        assert!(!valid(&text.replacen("columns =", "colums =", 1)));
+        assert!(!valid(&format!("{text}\n[bugdet]\n")));
+    }
+    assert!(files > 8, "{files}");
+}
+
 #[test]
 fn boards_are_checked() {
     let shipped = bitweft(&["boards", "check", "--json"]);
@@ -121,6 +154,12 @@ fn boards_are_checked() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("both at 6"), "{text}");
+    let unknown = std::fs::read_to_string(&small).expect("reads") + "\n[bugdet]\n";
+    std::fs::write(&small, unknown).expect("writes");
+    let output = bitweft(&["boards", "check", &small]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("no table `bugdet`"), "{text}");
     let out = files.text("out");
     let made = bitweft(&["generate", "--arch", "icebreaker", "--board", "-o", &out]);
     assert_eq!(made.status.code(), Some(0));
