@@ -4,13 +4,11 @@
 //! `(w - d q)^T H (w - d q)`, with `H` the covariance of the filter's inputs over the calibration
 //! images: the variance that the rounding adds to the filter's output (the mean goes into the bias).
 //!
-//! Sources: error feedback is GPTQ (Frantar et al., ICLR 2023, algorithm 1, with inputs in order of
-//! falling variance), which is Optimal Brain Surgeon for rounding; coordinate descent on the same
-//! form removes what its fixed order leaves; the step is the form's least-squares solution.
+//! `feedback` rounds under the whole form; here are widths, steps and rounding by the form's diagonal.
 
 use ndarray::{Array2, ArrayView2};
 
-use super::linear::inverse_factor;
+use super::feedback::Full;
 
 /// Lowest and highest integer of a width.
 #[must_use]
@@ -102,13 +100,6 @@ pub struct Metric {
     full: Option<Full>,
 }
 
-#[derive(Debug, Clone)]
-struct Full {
-    form: Array2<f64>,
-    order: Vec<usize>,
-    feedback: Array2<f64>,
-}
-
 /// Added to the diagonal of H, as a part of its mean: keeps the factors finite where inputs are
 /// constant or dependent, and the rounding from trusting the calibration sample too far.
 const DAMPING: f64 = 0.01;
@@ -129,19 +120,7 @@ impl Metric {
     #[must_use]
     pub fn full(form: ArrayView2<f64>) -> Self {
         let mut metric = Self::diagonal(&form.diag().to_vec());
-        let size = form.nrows();
-        let mut form = form.as_standard_layout().into_owned();
-        for (i, variance) in metric.variance.iter().enumerate() {
-            form[[i, i]] = *variance;
-        }
-        let mut order: Vec<usize> = (0..size).collect();
-        order.sort_by(|a, b| metric.variance[*b].total_cmp(&metric.variance[*a]));
-        let permuted = Array2::from_shape_fn((size, size), |(i, j)| form[[order[i], order[j]]]);
-        metric.full = inverse_factor(permuted.view()).map(|feedback| Full {
-            form,
-            order,
-            feedback,
-        });
+        metric.full = Full::new(form, &metric.variance);
         metric
     }
 
@@ -149,18 +128,7 @@ impl Metric {
     fn apply(&self, x: &[f64]) -> Vec<f64> {
         match &self.full {
             None => self.variance.iter().zip(x).map(|(v, x)| v * x).collect(),
-            Some(full) => {
-                let mut product = vec![0.0; x.len()];
-                for (row, &value) in full.form.outer_iter().zip(x) {
-                    if value != 0.0 {
-                        product
-                            .iter_mut()
-                            .zip(row)
-                            .for_each(|(p, h)| *p += h * value);
-                    }
-                }
-                product
-            }
+            Some(full) => full.apply(x),
         }
     }
 
@@ -172,7 +140,7 @@ impl Metric {
 
     /// The covariance, where it is known and has a factor.
     pub(crate) fn form(&self) -> Option<&Array2<f64>> {
-        self.full.as_ref().map(|full| &full.form)
+        self.full.as_ref().map(Full::form)
     }
 
     /// Rounds one filter to `bits`. Weights that are whole numbers within the width's levels are kept
@@ -300,101 +268,6 @@ pub(crate) fn exact(weights: &[f64], bits: u8) -> Option<RoundedFilter> {
         step,
         error: 0.0,
     })
-}
-
-impl Full {
-    /// Error feedback, then three turns of coordinate descent and, if it is to be fitted, step fitting.
-    fn round(
-        &self,
-        weights: &[f64],
-        target: &[f64],
-        bits: u8,
-        step: f64,
-        fit: bool,
-    ) -> (Vec<i8>, f64) {
-        let mut levels = self.feed_back(weights, bits, step);
-        let mut step = step;
-        for _turn in 0..3 {
-            let mut product = self.product(&levels);
-            self.descend(&mut levels, &mut product, target, bits, step);
-            let values = levels.iter().map(|q| f64::from(*q));
-            let (mut cross, mut square) = (0.0, 0.0);
-            for (index, q) in values.enumerate() {
-                cross += q * target[index];
-                square += q * product[index];
-            }
-            if !fit || cross <= 0.0 || square <= 0.0 {
-                break;
-            }
-            let fitted = cross / square;
-            let settled = (fitted - step).abs() < 1e-4 * step;
-            step = fitted;
-            if settled {
-                break;
-            }
-        }
-        (levels, step)
-    }
-
-    fn product(&self, levels: &[i8]) -> Vec<f64> {
-        let mut product = vec![0.0; levels.len()];
-        for (row, &q) in self.form.outer_iter().zip(levels) {
-            if q != 0 {
-                let q = f64::from(q);
-                product.iter_mut().zip(row).for_each(|(p, h)| *p += h * q);
-            }
-        }
-        product
-    }
-
-    fn feed_back(&self, weights: &[f64], bits: u8, step: f64) -> Vec<i8> {
-        let mut current: Vec<f64> = self.order.iter().map(|&index| weights[index]).collect();
-        let mut levels = vec![0; weights.len()];
-        for (position, row) in self.feedback.outer_iter().enumerate() {
-            let level = nearest_level(current[position] / step, bits);
-            levels[self.order[position]] = level;
-            let error = (current[position] - step * f64::from(level)) / row[position];
-            if let Some(row) = row.as_slice() {
-                current[position + 1..]
-                    .iter_mut()
-                    .zip(&row[position + 1..])
-                    .for_each(|(w, u)| *w -= error * u);
-            }
-        }
-        levels
-    }
-
-    /// Moves single weights to their best level, the others held, until none moves (at most 20 sweeps).
-    /// `product` is `H q` and is kept so.
-    fn descend(&self, q: &mut [i8], product: &mut [f64], target: &[f64], bits: u8, step: f64) {
-        for _sweep in 0..20 {
-            let mut moved = false;
-            for index in 0..q.len() {
-                let curvature = self.form[[index, index]];
-                let residual = step * product[index] - target[index];
-                let wanted = f64::from(q[index]) - residual / (step * curvature);
-                let level = nearest_level(wanted, bits);
-                if level == q[index] {
-                    continue;
-                }
-                let change = f64::from(level) - f64::from(q[index]);
-                // Ties would circle: demand a fall of the error.
-                let fall = -change * (2.0 * residual + change * step * curvature);
-                if fall <= 1e-12 * curvature * step {
-                    continue;
-                }
-                q[index] = level;
-                moved = true;
-                product
-                    .iter_mut()
-                    .zip(self.form.row(index))
-                    .for_each(|(p, h)| *p += h * change);
-            }
-            if !moved {
-                break;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 //!
 //! 1. `calibration`: the float network runs over the calibration images; ranges of all activations
 //!    (`range`), second moments of every convolution's inputs and its outputs (`statistics`).
-//! 2. `sensitivity`: what each filter loses at each width, after real rounding (`filter`).
+//! 2. `sensitivity`: what each filter loses at each width, after real rounding (`filter`, `feedback`).
 //! 3. [`allocate`]: the widths with the least total loss within a budget of MACs x bits; [`cost`]: within
 //!    one that a processor's cost function counts; `distribution`: from the weights alone.
 //! 4. `rounding`: layer by layer on quantized inputs, integers and bias at the chosen widths
-//!    (`filter`, `adaround`).
+//!    (`filter`, `feedback`, `adaround`).
 //! 5. `emit`: multipliers, clamps, the integer network.
 //!
 //! `bitweft experiment ablation` measures what each part gains; no other choice is better than the defaults beyond chance.
@@ -26,6 +26,7 @@ mod distribution;
 pub(crate) mod emit;
 mod error;
 mod execution;
+mod feedback;
 pub mod filter;
 mod fisher;
 pub mod knapsack;
