@@ -22,17 +22,17 @@ pub struct Part {
     pub aim: Option<f64>,
     /// The router that suits how full the part is: `router1` or `router2`; nextpnr's own choice if left out.
     pub router: Option<String>,
-    /// Places of the die's block RAMs, if the accumulators are to be tied to them; ECP5.
-    pub block_rams: Option<BlockRams>,
+    /// Block RAMs that the accumulators are tied to; ECP5.
+    pub accumulators: Option<BlockRams>,
 }
 
-/// The `[part.block_rams]` table: where an ECP5 die has block RAMs, in nextpnr's tiles.
+/// The `[part.accumulators]` table: block RAMs of an ECP5 die, in nextpnr's tiles, over which the lanes are spread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockRams {
     /// Y of the rows that have them.
     pub rows: Vec<usize>,
-    /// X in each of these rows, ascending; four neighbours share a group of tiles.
+    /// X in each of these rows, ascending, in whole groups of four (4, 6, 8, 10; 13, 15, 17, 19; ...).
     pub columns: Vec<usize>,
 }
 
@@ -50,6 +50,11 @@ pub struct Budget {
     pub dsp: f64,
     /// Clock in MHz.
     pub mhz: f64,
+}
+
+impl BlockRams {
+    /// Block RAMs of a group of tiles, in which nextpnr numbers them.
+    pub const GROUP: usize = 4;
 }
 
 impl Part {
@@ -100,16 +105,20 @@ impl Part {
                 "table `part`, field `router` is `{router}`; it must be router1 or router2"
             ));
         }
-        if let Some(rams) = &self.block_rams {
+        if let Some(rams) = &self.accumulators {
             if family != Family::Ecp5 {
                 findings.push(format!(
-                    "table `part.block_rams` does not apply for {family:?}"
+                    "table `part.accumulators` does not apply for {family:?}"
                 ));
             }
-            for (field, places) in [("rows", &rams.rows), ("columns", &rams.columns)] {
-                if places.is_empty() || !places.is_sorted_by(|a, b| a < b) {
+            for (field, places, group) in [
+                ("rows", &rams.rows, 1),
+                ("columns", &rams.columns, BlockRams::GROUP),
+            ] {
+                let whole = !places.is_empty() && places.len().is_multiple_of(group);
+                if !whole || !places.is_sorted_by(|a, b| a < b) {
                     findings.push(format!(
-                        "table `part.block_rams`, field `{field}` must hold tile numbers in ascending order"
+                        "table `part.accumulators`, field `{field}` must hold a multiple of {group} tile numbers in ascending order"
                     ));
                 }
             }

@@ -1,7 +1,7 @@
-//! Anchors: the blocks that hold the accumulators, tied to places that lie evenly over the die.
+//! Anchors: the blocks that hold the accumulators, tied to places.
 //!
-//! A large array is a grid of lanes, neighbours exchange little but controls, and nextpnr's placer leaves such a grid in a heap in the
-//! middle. With one cell of every lane in its place the rest follows.
+//! An array is a grid of lanes, neighbours exchange little but controls, and nextpnr's placer leaves such a grid in a heap, with the
+//! blocks of the other memories strewn over the die. With one cell of every lane in its place, side by side, the rest follows.
 
 use bitweft_hdl::{ARRAY, BOARD_TOP, PROCESSOR, array::accumulator_cell};
 use bitweft_isa::{
@@ -20,8 +20,8 @@ pub struct Anchor {
     pub bel: String,
 }
 
-/// An anchor for every lane of the array in the design `top`, in the free place nearest to the middle of the lane's share of the
-/// die; none if the accumulators are not in block RAM, or more than there are places.
+/// An anchor for every lane of the array in the design `top`, in the free place nearest to the middle of the lane's share of
+/// these; none if the accumulators are not in block RAM, or more than there are places.
 pub(super) fn anchors(architecture: &Architecture, rams: &BlockRams, top: &str) -> Vec<Anchor> {
     let places = rams.rows.len() * rams.columns.len();
     if architecture.accumulator_storage != Storage::Block || architecture.lanes() > places {
@@ -51,14 +51,11 @@ pub(super) fn anchors(architecture: &Architecture, rams: &BlockRams, top: &str) 
             let (x, y) = (rams.columns[in_column], rams.rows[in_row]);
             Anchor {
                 cell: format!("{prefix}.{}", accumulator_cell(row, column)),
-                bel: format!("X{x}/Y{y}/EBR{}", in_column % GROUP),
+                bel: format!("X{x}/Y{y}/EBR{}", in_column % BlockRams::GROUP),
             }
         })
         .collect()
 }
-
-/// Block RAMs of a group of tiles, in which nextpnr numbers them.
-const GROUP: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -70,7 +67,7 @@ mod tests {
         let text = include_str!("../../../constraints/ulx3s-85f.toml");
         let architecture = Architecture::from_toml(text).expect("valid");
         let part = crate::flow::part::Part::from_toml(text).expect("valid");
-        let rams = part.and_then(|part| part.block_rams).expect("its table");
+        let rams = part.and_then(|part| part.accumulators).expect("its table");
         let all = anchors(&architecture, &rams, BOARD_TOP);
         assert_eq!(all.len(), architecture.lanes());
         let places: HashSet<_> = all.iter().map(|anchor| &anchor.bel).collect();
@@ -80,7 +77,7 @@ mod tests {
             last.cell.starts_with("processor.lanes.lane_7_7."),
             "{last:?}"
         );
-        assert!(last.bel.contains("/Y82/"), "{last:?}");
+        assert!(last.bel.contains("/Y46/"), "{last:?}");
 
         let few = BlockRams {
             columns: vec![4, 6, 8, 10],

@@ -112,10 +112,10 @@ impl Design {
         })
     }
 
-    /// With the accumulators of the architecture tied to the part's block RAMs, if its table says where they are.
+    /// With the accumulators of the architecture tied to block RAMs, if the part's table says to which.
     #[must_use]
     pub fn anchored(mut self, architecture: &Architecture) -> Self {
-        if let Some(rams) = &self.part.block_rams {
+        if let Some(rams) = &self.part.accumulators {
             self.anchors = anchors::anchors(architecture, rams, self.top);
         }
         self
