@@ -77,7 +77,7 @@ mod tests {
             last.cell.starts_with("processor.lanes.lane_7_7."),
             "{last:?}"
         );
-        assert!(last.bel.contains("/Y46/"), "{last:?}");
+        assert!(last.bel.contains("/Y82/"), "{last:?}");
 
         let few = BlockRams {
             columns: vec![4, 6, 8, 10],
