@@ -225,15 +225,20 @@ impl InputArguments {
         Ok(data)
     }
 
-    /// At most `wanted` real inputs of a data file, spread evenly over it.
+    /// At most `wanted` real inputs of a data file, spread evenly over it. Labels are not needed, but those of another
+    /// data set than the network's are an error.
     pub(crate) fn calibration(
         &self,
         network: &FloatNetwork,
         path: &Path,
         wanted: usize,
     ) -> Result<Vec<Array3<f32>>> {
-        let shape = network.tensors[network.input].shape;
-        spread(network, &self.load_data(path, shape, None)?, wanted)
+        let shape_of = |tensor: usize| network.tensors[tensor].shape;
+        let data = self.load_data(path, shape_of(network.input), None)?;
+        if data.labels.is_some() {
+            labels(&data, path, shape_of(network.output).elements())?;
+        }
+        spread(network, &data, wanted)
     }
 }
 

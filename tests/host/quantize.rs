@@ -278,9 +278,8 @@ fn exports_hold_the_network() {
     assert_contains(&error, &["default.onnx", "quantize it first"]);
 }
 
-/// An `.npz` archive of one array, as NumPy stores it.
-fn npz(path: &str, descr: &str, shape: &[usize], bytes: &[u8]) {
-    use std::io::Write;
+/// An array as NumPy stores it.
+fn npy(descr: &str, shape: &[usize], bytes: &[u8]) -> Vec<u8> {
     let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
     let mut header = format!(
         "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({},), }}",
@@ -291,15 +290,29 @@ fn npz(path: &str, descr: &str, shape: &[usize], bytes: &[u8]) {
     }
     header.push('\n');
     let length = u16::try_from(header.len()).expect("short").to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), bytes].concat()
+}
+
+/// An `.npz` archive of images alone.
+fn npz(path: &str, descr: &str, shape: &[usize], bytes: &[u8]) {
+    arrays(path, &[("images", npy(descr, shape, bytes))]);
+}
+
+/// An `.npz` archive of arrays by name.
+fn arrays(path: &str, arrays: &[(&str, Vec<u8>)]) {
+    use std::io::Write;
     let mut archive = zip::ZipWriter::new(std::fs::File::create(path).expect("creates"));
     let options = zip::write::SimpleFileOptions::default();
-    archive.start_file("images.npy", options).expect("starts");
-    let parts = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), bytes];
-    archive.write_all(&parts.concat()).expect("writes");
+    for (name, array) in arrays {
+        archive
+            .start_file(format!("{name}.npy"), options)
+            .expect("starts");
+        archive.write_all(array).expect("writes");
+    }
     archive.finish().expect("ends");
 }
 
-/// Calibration data that is empty, of another shape, or not finite.
+/// Calibration data that is empty, of another shape, not finite, or of other classes.
 #[test]
 fn unusable_calibration_is_named() {
     let mut setup = Setup::new();
@@ -314,6 +327,15 @@ fn unusable_calibration_is_named() {
     assert_contains(&setup.fails(1, "--budget 4"), &["empty.npz", "no images"]);
     with(&mut setup, "wide.npz", "|u1", &[1, 9, 9, 3], &[0; 243]);
     assert_contains(&setup.fails(1, "--budget 4"), &["wide", "9", "32"]);
+    setup.images = setup.path("labels.npz");
+    let images = npy("|u1", &[2, 32, 32, 3], &[0; 2 * 32 * 32 * 3]);
+    let labels = npy("|u1", &[2], &[9, 77]);
+    arrays(&setup.images, &[("images", images), ("labels", labels)]);
+    let error = setup.fails(1, "--budget 4");
+    assert_contains(
+        &error,
+        &["labels.npz", "image 1 has label 77", "10 classes"],
+    );
     setup.images = setup.path("folder");
     std::fs::create_dir(&setup.images).expect("creates");
     assert_contains(&setup.fails(1, "--budget 4"), &["folder", "no .png"]);
