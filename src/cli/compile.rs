@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::console::{Console, grouped, table};
 use super::exit::Exit;
 use super::options::{ArchitectureArguments, NetworkArguments};
+use super::output::write_file;
 
 /// Compile a network to a program image for an architecture.
 #[derive(Args)]
@@ -58,7 +59,7 @@ impl Compile {
         let compiled = compile(&network, &board.architecture)
             .with_context(|| format!("{} for {}", network.name, board.name))?;
         let bytes = compiled.image.encode()?;
-        std::fs::write(&self.output, &bytes).with_context(|| self.output.display().to_string())?;
+        write_file(&self.output, &bytes)?;
         let layers = layers(&network, &compiled, &board.architecture);
         let program = Program {
             network: network.name.clone(),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::console::{Console, grouped};
 use super::exit::{Exit, UsageError};
 use super::options::InputArguments;
+use super::output::write_file;
 
 /// A format that integer networks are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -66,7 +67,7 @@ impl Export {
             Format::Qonnx => onnx::write_qonnx(&network).map_err(anyhow::Error::from),
         }
         .with_context(|| format!("{} as {format:?}", self.model.display()))?;
-        std::fs::write(&self.output, &bytes).with_context(|| self.output.display().to_string())?;
+        write_file(&self.output, &bytes)?;
         let exported = Exported {
             network: network.name,
             output: self.output.clone(),

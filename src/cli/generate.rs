@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::exit::Exit;
 use super::options::{ArchitectureArguments, Board, read_named};
+use super::output::write_file;
 
 /// Write the processor's Verilog.
 #[derive(Args)]
@@ -42,7 +43,7 @@ impl Generate {
         let text = verilog(&board.architecture).map_err(|error| anyhow!("Verilog: {error}"))?;
         std::fs::create_dir_all(&self.output).with_context(|| self.output.display().to_string())?;
         let path = self.output.join(format!("{TOP}.v"));
-        std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
+        write_file(&path, &text)?;
         let mut files = vec![path];
         if self.board {
             files.extend(self.write_board(&board)?);
@@ -83,7 +84,7 @@ impl Generate {
             .into_iter()
             .map(|(name, text)| {
                 let path = self.output.join(name);
-                std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+                write_file(&path, text)?;
                 Ok(path)
             })
             .collect()

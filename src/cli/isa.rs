@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bitweft_isa::document::Contract;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::exit::Exit;
 use super::options::ArchitectureArguments;
+use super::output::write_file;
 
 /// The contract between host and processor, to read or to write another host with: frames, commands, memories,
 /// descriptors, records.
@@ -61,7 +62,7 @@ impl Isa {
         match &self.output {
             None => console.result(&contract, || text)?,
             Some(path) => {
-                std::fs::write(path, &text).with_context(|| path.display().to_string())?;
+                write_file(path, &text)?;
                 let written = Written {
                     file: path.clone(),
                     bytes: text.len(),

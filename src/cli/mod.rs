@@ -23,6 +23,7 @@ mod inspect;
 mod isa;
 mod method;
 mod options;
+mod output;
 mod quantize;
 mod report;
 mod run;

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::console::{Console, grouped};
 use super::exit::{Exit, UsageError};
-use super::experiment::study::{check_folder, write_file};
+use super::output::{check_folder, write_file};
 
 /// Make one HTML page of results: charts, heat maps of widths, cycles a layer, tables.
 ///

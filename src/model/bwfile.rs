@@ -30,12 +30,12 @@
 
 mod header;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::integer::IntegerNetwork;
+use super::output::replace_file;
 
 /// The first bytes of every file.
 pub const MAGIC: [u8; 8] = *b"bitweft\0";
@@ -159,27 +159,6 @@ pub fn write(path: impl AsRef<Path>, network: &IntegerNetwork) -> Result<(), BwE
         path: path.to_owned(),
         cause,
     })
-}
-
-/// Writes a file beside its place and moves it there when it is complete.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".bitweft").suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // As any new file: less what the user's mask takes away.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }
 
 #[cfg(test)]

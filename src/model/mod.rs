@@ -11,6 +11,7 @@ pub mod input;
 pub mod integer;
 pub mod load;
 pub mod onnx;
+pub mod output;
 pub mod tflite;
 pub mod unsupported;
 

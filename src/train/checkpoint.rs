@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 use super::layer::{Layer, Learned};
 use super::optimizer::Moments;
 use super::{EpochReport, Options, TrainError};
-use crate::model::bwfile::replace_file;
 use crate::model::data::{Dataset, Images};
 use crate::model::float::{FloatNetwork, FloatOp};
+use crate::model::output::replace_file;
 use ndarray::Array3;
 
 const MAGIC: [u8; 8] = *b"bwtrain\0";

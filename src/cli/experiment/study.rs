@@ -1,6 +1,6 @@
 //! A float network, calibrated once, and what its allocations cost on a processor.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bitweft::compiler::compile;
@@ -20,6 +20,7 @@ use crate::cli::console::Console;
 use crate::cli::cosimulation::{Cosimulation, library};
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::options::{ArchitectureArguments, Board, InputArguments};
+use crate::cli::output::{check_folder, write_file};
 
 /// A float network and what to calibrate it on.
 #[derive(Args)]
@@ -141,7 +142,7 @@ impl SourceArguments {
     pub(super) fn finish(&self, console: &Console, record: &Record) -> Result<Exit> {
         let outcome = record.outcome();
         if let Some(path) = &self.svg {
-            write_file(path, &chart::document(&outcome.charts()))?;
+            write_file(path, chart::document(&outcome.charts()))?;
         }
         console.result(record, || outcome.text())?;
         Ok(Exit::Success)
@@ -175,22 +176,6 @@ impl StudyArguments {
         }
         Ok(if wrong == 0 { exit } else { Exit::Mismatch })
     }
-}
-
-/// Fails where the file's folder is not there, before any work is done for the file.
-pub(crate) fn check_folder(path: &Path) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    if folder.is_some_and(|folder| !folder.is_dir()) {
-        anyhow::bail!("{}: its folder does not exist", path.display());
-    }
-    Ok(())
-}
-
-/// Writes a file, naming it where that fails.
-pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| path.display().to_string())
 }
 
 impl<'a> Study<'a> {
