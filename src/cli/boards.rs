@@ -79,7 +79,10 @@ fn check(name: &str) -> Result<Checked> {
     };
     let family = board.hardware().family;
     let part = Part::from_toml(&text).with_context(|| name.to_owned())?;
-    findings.extend(part.iter().flat_map(|part| part.check(family)));
+    findings.extend(
+        part.iter()
+            .flat_map(|part| part.check(family, architecture.lanes())),
+    );
     Budget::from_toml(&text).with_context(|| name.to_owned())?;
     let unknown = unknown_tables(&text).with_context(|| name.to_owned())?;
     findings.extend(

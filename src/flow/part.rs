@@ -55,6 +55,12 @@ pub struct Budget {
 impl BlockRams {
     /// Block RAMs of a group of tiles, in which nextpnr numbers them.
     pub const GROUP: usize = 4;
+
+    /// How many there are.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.rows.len() * self.columns.len()
+    }
 }
 
 impl Part {
@@ -74,9 +80,9 @@ impl Part {
         Ok(file.part)
     }
 
-    /// What is wrong with the part for a family; empty if nothing is.
+    /// What is wrong with the part for a family and an array of so many lanes; empty if nothing is.
     #[must_use]
-    pub fn check(&self, family: Family) -> Vec<String> {
+    pub fn check(&self, family: Family, lanes: usize) -> Vec<String> {
         let fields = [
             (
                 "package",
@@ -111,16 +117,22 @@ impl Part {
                     "table `part.accumulators` does not apply for {family:?}"
                 ));
             }
-            for (field, places, group) in [
-                ("rows", &rams.rows, 1),
-                ("columns", &rams.columns, BlockRams::GROUP),
+            for (field, tiles, group, number) in [
+                ("rows", &rams.rows, 1, "one or more"),
+                ("columns", &rams.columns, BlockRams::GROUP, "groups of four"),
             ] {
-                let whole = !places.is_empty() && places.len().is_multiple_of(group);
-                if !whole || !places.is_sorted_by(|a, b| a < b) {
+                let whole = !tiles.is_empty() && tiles.len().is_multiple_of(group);
+                if !whole || !tiles.is_sorted_by(|a, b| a < b) {
                     findings.push(format!(
-                        "table `part.accumulators`, field `{field}` must hold a multiple of {group} tile numbers in ascending order"
+                        "table `part.accumulators`, field `{field}` must hold {number} tile numbers in ascending order"
                     ));
                 }
+            }
+            if rams.places() < lanes {
+                findings.push(format!(
+                    "table `part.accumulators` has {} places for the accumulators of {lanes} lanes",
+                    rams.places()
+                ));
             }
         }
         if self.aim.is_some_and(|aim| aim <= 0.0) {

@@ -25,7 +25,7 @@ endmodule
 
 fn blink(family: Family, part: &str, pins: &str) -> Design {
     let part = Part::from_toml(part).expect("readable").expect("a part");
-    assert_eq!(part.check(family), Vec::<String>::new());
+    assert_eq!(part.check(family, 1), Vec::<String>::new());
     Design::board(
         "blink",
         BLINK.to_owned(),

@@ -23,8 +23,7 @@ pub struct Anchor {
 /// An anchor for every lane of the array in the design `top`, in the free place nearest to the middle of the lane's share of
 /// these; none if the accumulators are not in block RAM, or more than there are places.
 pub(super) fn anchors(architecture: &Architecture, rams: &BlockRams, top: &str) -> Vec<Anchor> {
-    let places = rams.rows.len() * rams.columns.len();
-    if architecture.accumulator_storage != Storage::Block || architecture.lanes() > places {
+    if architecture.accumulator_storage != Storage::Block || architecture.lanes() > rams.places() {
         return Vec::new();
     }
     let prefix = match top {

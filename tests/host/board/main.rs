@@ -160,6 +160,30 @@ fn boards_are_checked() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("no table `bugdet`"), "{text}");
+    let text = include_str!("../../../constraints/colorlight-i5.toml");
+    let few = format!(
+        "{}rows = [25]\ncolumns = [10, 8, 6, 4]\n",
+        text.split_once("rows = [").expect("rows").0
+    );
+    let rest = text.split_once("\n[budget]").expect("a budget").1;
+    let tied = files.text("tied.toml");
+    std::fs::write(&tied, format!("{few}[budget]{rest}")).expect("writes");
+    std::fs::write(
+        files.path("colorlight-i5.lpf"),
+        include_str!("../../../constraints/colorlight-i5.lpf"),
+    )
+    .expect("writes");
+    let output = bitweft(&["boards", "check", &tied]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("4 places for the accumulators of 24 lanes"),
+        "{text}"
+    );
+    assert!(
+        text.contains("`columns` must hold groups of four"),
+        "{text}"
+    );
     let out = files.text("out");
     let made = bitweft(&["generate", "--arch", "icebreaker", "--board", "-o", &out]);
     assert_eq!(made.status.code(), Some(0));
