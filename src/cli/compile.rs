@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::console::{Console, grouped, table};
 use super::exit::Exit;
 use super::options::{ArchitectureArguments, NetworkArguments};
-use super::output::write_file;
+use super::output::{check_output, write_file};
 
 /// Compile a network to a program image for an architecture.
 #[derive(Args)]
@@ -54,6 +54,7 @@ pub(crate) struct Layer {
 
 impl Compile {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
+        check_output(&self.output, &self.network.files())?;
         let board = self.arch.load()?;
         let network = self.network.load(None, console)?;
         let compiled = compile(&network, &board.architecture)

@@ -1,5 +1,6 @@
 //! `bitweft evaluate`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -33,7 +34,7 @@ pub(crate) struct Evaluate {
     data: PathBuf,
     /// Take the first N images only.
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
     #[command(flatten)]
     input: InputArguments,
 }
@@ -62,7 +63,9 @@ impl Evaluate {
                 [network.input, network.output].map(|t| network.tensors[t].shape)
             }
         };
-        let data = self.input.load_data(&self.data, shape, self.limit)?;
+        let data = self
+            .input
+            .load_data(&self.data, shape, self.limit.map(NonZeroUsize::get))?;
         let labels = labels(&data, &self.data, output.elements())?;
         let start = Instant::now();
         let (arithmetic, rounding, [top1_correct, top5_correct]) = match &model {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::console::{Console, grouped};
 use super::exit::{Exit, UsageError};
 use super::options::InputArguments;
-use super::output::write_file;
+use super::output::{check_output, write_file};
 
 /// A format that integer networks are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -54,6 +54,7 @@ struct Exported {
 impl Export {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         let format = self.format()?;
+        check_output(&self.output, &[&self.model])?;
         let Model::Integer(network) = self.input.load_model(&self.model)? else {
             let message = format!(
                 "{} is a float network: quantize it first",

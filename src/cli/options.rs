@@ -138,7 +138,8 @@ pub(crate) struct InputArguments {
     /// Added to every label: 1 for networks whose class 0 is the background.
     #[arg(long, value_name = "N", default_value_t = 0)]
     label_offset: u16,
-    /// What int8 features stand for: the real value of one step, and the int8 of 0. A float network needs it.
+    /// What int8 features stand for: the real value of one step, and the int8 of 0. A float network needs it; the integer network
+    /// that is made of it takes such features as they are.
     #[arg(long, value_name = "SCALE,ZERO", value_parser = feature_scale, allow_hyphen_values = true)]
     features: Option<(f32, i8)>,
 }
@@ -171,6 +172,9 @@ impl InputArguments {
     /// Loads a network with the input transform that is stated before its own.
     pub(crate) fn load_model(&self, path: &Path) -> Result<Model> {
         let mut model = load_model(path)?;
+        if let (Some((scale, zero)), Model::Float(network)) = (self.features, &mut model) {
+            network.input_steps = Some((scale, zero.cast_unsigned().wrapping_add(128)));
+        }
         let Some(stated) = self.stated()? else {
             return Ok(model);
         };
@@ -248,7 +252,11 @@ pub(crate) fn labels<'a>(data: &'a Dataset, path: &Path, classes: usize) -> Resu
     let labels = data
         .labels
         .as_deref()
-        .with_context(|| format!("{file}: no labels"))?;
+        .with_context(|| {
+            format!(
+                "{file}: no labels: an .npz has them in the array `labels`, pictures in labels.csv in their folder or beside the zip (columns `file` or `index`, and `label`)"
+            )
+        })?;
     if let Some(at) = labels.iter().position(|label| *label >= classes) {
         anyhow::bail!(
             "{file}: image {at} has label {}, but the network has {classes} classes",
@@ -386,6 +394,12 @@ pub(crate) struct NetworkArguments {
 }
 
 impl NetworkArguments {
+    /// The files that are read.
+    pub(crate) fn files(&self) -> Vec<&Path> {
+        let calibration = self.calibration.as_deref();
+        calibration.into_iter().chain([&*self.model]).collect()
+    }
+
     /// Loads, and quantizes if need be: on `--calibration`, else on `data`.
     pub(crate) fn load(&self, data: Option<&Path>, console: &Console) -> Result<IntegerNetwork> {
         let network = match self.input.load_model(&self.model)? {

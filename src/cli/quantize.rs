@@ -13,6 +13,7 @@ use super::console::{Console, grouped, table};
 use super::exit::{Exit, UsageError};
 use super::method::{MethodArguments, Outcome};
 use super::options::{InputArguments, WidthArguments};
+use super::output::{check_extension, check_output};
 
 /// Give every filter of a float network its width, and round it to integers.
 #[derive(Args)]
@@ -51,6 +52,8 @@ impl Quantize {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         self.widths.required()?;
         let board = self.method.check(&self.widths)?;
+        check_output(&self.output, &[&self.model, &self.calibration])?;
+        check_extension(&self.output)?;
         let network = match self.input.load_model(&self.model)? {
             Model::Float(network) => network,
             Model::Integer(_) => {

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::console::{Console, grouped};
 use super::exit::{Exit, UsageError};
-use super::output::{check_folder, write_file};
+use super::output::{check_output, write_file};
 
 /// Make one HTML page of results: charts, heat maps of widths, cycles a layer, tables.
 ///
@@ -44,10 +44,12 @@ struct InputKind {
 
 impl Report {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
-        check_folder(&self.output)?;
         let mut inputs = Vec::new();
         let mut kinds = Vec::new();
-        for file in files(&self.inputs)? {
+        let files = files(&self.inputs)?;
+        let read: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        check_output(&self.output, &read)?;
+        for file in files {
             let input = input::read(&file)?;
             let kind = input.kind();
             inputs.push(input);

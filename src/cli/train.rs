@@ -1,6 +1,7 @@
 //! `bitweft train`.
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -16,6 +17,7 @@ use super::console::{Console, grouped, table};
 use super::evaluate::integer_hits;
 use super::exit::{Exit, UsageError};
 use super::options::{InputArguments, RoundingArgument, spread};
+use super::output::{check_extension, check_output};
 
 /// Train a float network at low widths: steps, weights and biases of every filter, and its width.
 #[derive(Args)]
@@ -27,7 +29,7 @@ pub(crate) struct Train {
     data: PathBuf,
     /// Train on the first N images only.
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
     /// Labelled images on which every epoch's integer network is evaluated.
     #[arg(long, value_name = "DATA")]
     validation: Option<PathBuf>,
@@ -160,6 +162,14 @@ struct Trained {
 impl Train {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         let start = Instant::now();
+        let inputs = [
+            Some(&self.model),
+            Some(&self.data),
+            self.validation.as_ref(),
+        ];
+        let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+        check_output(&self.output, &inputs)?;
+        check_extension(&self.output)?;
         let network = match self.input.load_model(&self.model)? {
             Model::Float(network) => network,
             Model::Integer(_) => {
@@ -171,7 +181,9 @@ impl Train {
             }
         };
         let shape = network.tensors[network.input].shape;
-        let data = self.input.load_data(&self.data, shape, self.limit)?;
+        let data = self
+            .input
+            .load_data(&self.data, shape, self.limit.map(NonZeroUsize::get))?;
         let validation = self
             .validation
             .as_deref()

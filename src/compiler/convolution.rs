@@ -130,14 +130,17 @@ fn dense_tiles(
     Ok((0..quads).map(|quad| (quad, quad + 1)).collect())
 }
 
-/// Cuts after the quad that reaches the target, and after `quads_max` quads.
+/// Cuts after the quad that reaches the target, before the next one that has planes, and after `quads_max` quads.
 fn split(weight: &[usize], target: usize, quads_max: usize) -> Vec<(usize, usize)> {
     let mut tiles = Vec::new();
     let (mut start, mut sum) = (0, 0);
     for (quad, &planes) in weight.iter().enumerate() {
         sum += planes;
-        let last = quad + 1 == weight.len();
-        if last || sum >= target || quad + 1 - start == quads_max {
+        let enough = match weight.get(quad + 1) {
+            None => true,
+            Some(&next) => sum >= target && next > 0,
+        };
+        if enough || quad + 1 - start == quads_max {
             tiles.push((start, quad + 1));
             (start, sum) = (quad + 1, 0);
         }
@@ -338,5 +341,19 @@ impl Filter {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn quads_without_planes_make_no_tiles() {
+        assert_eq!(split(&[0, 0, 0], 0, 8), [(0, 3)]);
+        assert_eq!(split(&[4, 0, 0], 4, 8), [(0, 3)]);
+        assert_eq!(split(&[0, 4, 0, 4, 0], 4, 8), [(0, 3), (3, 5)]);
+        assert_eq!(split(&[4, 4, 4], 4, 8), [(0, 1), (1, 2), (2, 3)]);
+        assert_eq!(split(&[0, 0, 0], 0, 2), [(0, 2), (2, 3)]);
     }
 }

@@ -46,6 +46,12 @@ pub enum Error {
         /// Number of tensors.
         count: usize,
     },
+    /// Weights or activations are so large, or no numbers, that a layer gives infinity or NaN.
+    #[error("layer '{layer}' gives a value that is not finite")]
+    NotFinite {
+        /// Layer.
+        layer: String,
+    },
     /// A layer has too few or too many inputs.
     #[error("layer '{layer}' has {found} inputs, expected {expected}")]
     InputCount {
@@ -144,6 +150,11 @@ pub fn run_given(
             continue;
         }
         let result = run_layer(layer, network.tensors[layer.output].shape, &values)?;
+        if result.iter().any(|value| !value.is_finite()) {
+            return Err(Error::NotFinite {
+                layer: layer.name.clone(),
+            });
+        }
         values[layer.output] = Some(result);
         for tensor in &layer.inputs {
             if last_use[*tensor] <= index {
@@ -348,8 +359,15 @@ fn softmax(input: &Array3<f32>) -> Array3<f32> {
 
 fn apply_clamp(clamp: Clamp, values: &mut Array3<f32>) {
     if clamp != Clamp::NONE {
-        // Not `f32::clamp`: it panics where low > high, and ONNX defines that case as `high`.
-        values.mapv_inplace(|value| value.max(clamp.low).min(clamp.high));
+        // Not `f32::clamp`: it panics where low > high, and ONNX defines that case as `high`. NaN stays NaN.
+        values.mapv_inplace(|value| {
+            let raised = if value < clamp.low { clamp.low } else { value };
+            if raised > clamp.high {
+                clamp.high
+            } else {
+                raised
+            }
+        });
     }
 }
 

@@ -102,7 +102,7 @@ pub enum DataError {
         reason: String,
     },
     /// The images do not have the shape of the network's input.
-    #[error("data set `{dataset}` holds images of {found:?}; the network takes {expected:?}")]
+    #[error("data set `{dataset}` holds images of {found}; the network takes {expected}")]
     Shape {
         /// The data set's name.
         dataset: String,

@@ -16,6 +16,12 @@ pub struct Shape {
     pub channels: usize,
 }
 
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} x {} x {}", self.height, self.width, self.channels)
+    }
+}
+
 impl Shape {
     /// Elements of the activation.
     #[must_use]
@@ -186,9 +192,23 @@ pub struct FloatNetwork {
     pub output: TensorId,
     /// Bytes to real input.
     pub input_transform: InputTransform,
+    /// Where the input comes in bytes already (int8 features): the real value of a step, and the byte of 0. An integer network made
+    /// of this one takes these bytes as they are. A user states it.
+    pub input_steps: Option<(f32, u8)>,
 }
 
 impl FloatNetwork {
+    /// The first layer that has a weight or bias that is no finite number.
+    #[must_use]
+    pub fn not_finite(&self) -> Option<&FloatLayer> {
+        self.layers.iter().find(|layer| match &layer.op {
+            FloatOp::Convolution { weights, bias, .. } => {
+                weights.iter().chain(bias).any(|value| !value.is_finite())
+            }
+            _ => false,
+        })
+    }
+
     /// Multiply-accumulates of one layer for one image, those on padding included; 0 for layers that are
     /// not convolutions.
     #[must_use]

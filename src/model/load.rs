@@ -74,6 +74,14 @@ pub enum ModelError {
         /// What is wrong with it.
         cause: onnx::Error,
     },
+    /// A float network with a weight or bias that is NaN or infinite.
+    #[error("{}: layer '{layer}' has a weight or bias that is not finite", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The layer.
+        layer: String,
+    },
     /// A `.bw` file.
     #[error("{}: {cause}", path.display())]
     Bw {
@@ -91,6 +99,19 @@ pub enum ModelError {
 /// [`ModelError`], which names the file and the field or the operators.
 pub fn load_model(path: impl AsRef<Path>) -> Result<Model, ModelError> {
     let path = path.as_ref();
+    let model = read_model(path)?;
+    if let Model::Float(network) = &model
+        && let Some(layer) = network.not_finite()
+    {
+        return Err(ModelError::NotFinite {
+            path: path.to_owned(),
+            layer: layer.name.clone(),
+        });
+    }
+    Ok(model)
+}
+
+fn read_model(path: &Path) -> Result<Model, ModelError> {
     let bytes = read_bounded(path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     if bytes.get(4..8) == Some(b"TFL3".as_slice()) || has_extension(path, "tflite") {

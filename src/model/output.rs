@@ -1,7 +1,7 @@
 //! Files written: complete or not at all.
 
 use std::fs;
-use std::io::{Result, Write};
+use std::io::{Error, Result, Write};
 use std::path::Path;
 
 /// Writes a file beside its place and moves it there when it is complete.
@@ -31,10 +31,14 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
         // As any new file: less what the user's mask takes away.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder)?;
+    // Without the name of the temporary file.
+    let mut file = builder
+        .tempfile_in(folder)
+        .map_err(|error| Error::from(error.kind()))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(&place)?;
+    file.persist(&place)
+        .map_err(|error| Error::from(error.error.kind()))?;
     Ok(())
 }
 

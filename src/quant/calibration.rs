@@ -214,6 +214,12 @@ fn choose_affine(
                 .filter(|(_, representative)| **representative == set)
                 .filter_map(|(histogram, _)| histogram.as_ref())
                 .collect();
+            if let Some((scale, zero)) = network.input_steps.filter(|_| set == network.input) {
+                return Affine {
+                    scale,
+                    zero_point: i32::from(zero),
+                };
+            }
             // The network's input is given in all its values; clipping it would lose some for good.
             let method = if set == network.input {
                 range::RangeMethod::MinMax

@@ -32,6 +32,11 @@ pub enum QuantError {
         /// Tensor.
         tensor: String,
     },
+    /// The Fisher information of every filter is 0.
+    #[error(
+        "no filter has any influence on the network's answers to the calibration images (a single class, or all of them certain): give other images, or weigh losses otherwise (energy)"
+    )]
+    NothingToLose,
     /// The budget is below what the smallest widths cost, above 8 bits, or no number.
     #[error(
         "a budget of {budget} bits on average cannot be reached: it has to be from {lowest} to {highest}"
@@ -48,7 +53,7 @@ pub enum QuantError {
     #[error(
         "a budget of {limit} cycles an image cannot be reached: {}",
         match lowest {
-            Some(lowest) => format!("the smallest widths take {lowest}"),
+            Some(lowest) => format!("the least that was found is {lowest}"),
             None => "at no widths do all layers fit the architecture".to_owned(),
         }
     )]

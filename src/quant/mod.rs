@@ -194,7 +194,7 @@ impl<'a> Quantizer<'a> {
         cost: &dyn Cost,
         limit: u64,
     ) -> Result<Report, QuantError> {
-        let plan = cost::plan(&self.losses, &self.options, scheme, cost, limit)?;
+        let plan = self.allocate_within(scheme, cost, limit)?;
         Ok(report(self.network, &self.losses, &plan))
     }
 
@@ -208,8 +208,7 @@ impl<'a> Quantizer<'a> {
         cost: &dyn Cost,
         limit: u64,
     ) -> Result<(IntegerNetwork, Report), QuantError> {
-        let plan = cost::plan(&self.losses, &self.options, scheme, cost, limit)?;
-        self.round(&plan)
+        self.round(&self.allocate_within(scheme, cost, limit)?)
     }
 
     /// The integer network before any weight is rounded: all filters pruned. It has the shapes and scales
@@ -238,7 +237,21 @@ impl<'a> Quantizer<'a> {
             ..self.options.clone()
         };
         check_widths(&options)?;
-        sensitivity::plan(&self.losses, &options)
+        let per_layer = matches!(allocation, Allocation::PerLayer(_));
+        sensitivity::whole(&self.losses, per_layer, |losses| {
+            sensitivity::plan(losses, &options)
+        })
+    }
+
+    fn allocate_within(
+        &self,
+        scheme: Scheme,
+        cost: &dyn Cost,
+        limit: u64,
+    ) -> Result<sensitivity::Plan, QuantError> {
+        sensitivity::whole(&self.losses, scheme == Scheme::PerLayer, |losses| {
+            cost::plan(losses, &self.options, scheme, cost, limit)
+        })
     }
 }
 
@@ -274,18 +287,19 @@ fn check(
             }
         }
     }
-    // Settles that all tensors exist and all shapes fit, once, before any statistics.
-    float::run_selected(network, calibration[0].view(), &[network.output])?;
-    float::run(network, calibration[0].view())?;
     for layer in &network.layers {
         if let FloatOp::Convolution { weights, bias, .. } = &layer.op {
             for (filter, weights) in weights.outer_iter().enumerate() {
-                if !bias[filter].is_finite() || weights.iter().any(|w| !w.is_finite()) {
+                let finite = bias.get(filter).is_none_or(|bias| bias.is_finite());
+                if !finite || weights.iter().any(|w| !w.is_finite()) {
                     let layer = layer.name.clone();
                     return Err(QuantError::WeightNotFinite { layer, filter });
                 }
             }
         }
     }
+    // Settles that all tensors exist and all shapes fit, once, before any statistics.
+    float::run_selected(network, calibration[0].view(), &[network.output])?;
+    float::run(network, calibration[0].view())?;
     Ok(())
 }

@@ -40,6 +40,8 @@ pub(crate) struct LayerLoss {
     pub(crate) spread: Vec<Spread>,
     /// Loss at each width, a filter.
     loss: Vec<[f64; WIDTHS]>,
+    /// Every way from the network's input to its output goes through this layer.
+    on_every_path: bool,
 }
 
 impl LayerLoss {
@@ -81,7 +83,7 @@ pub(crate) fn measure(
         Weighting::Fisher => found.information(network, images)?,
         _ => &[],
     };
-    let losses = network
+    let losses: Vec<Option<LayerLoss>> = network
         .layers
         .iter()
         .zip(&found.moments)
@@ -122,10 +124,30 @@ pub(crate) fn measure(
                 loss,
                 error,
                 energy,
+                on_every_path: on_every_path(network, index),
             })
         })
         .collect();
+    if options.weighting == Weighting::Fisher && pruned(&losses) == 0.0 {
+        return Err(QuantError::NothingToLose);
+    }
     Ok(losses)
+}
+
+/// Loss of all filters at 0 bits.
+fn pruned(losses: &[Option<LayerLoss>]) -> f64 {
+    let filters = losses.iter().flatten().flat_map(|layer| &layer.loss);
+    filters.map(|loss| loss[0]).sum()
+}
+
+/// Whether the network's output depends on its input through this layer alone.
+fn on_every_path(network: &FloatNetwork, layer: usize) -> bool {
+    let mut reached = vec![false; network.tensors.len()];
+    reached[network.input] = true;
+    for (index, other) in network.layers.iter().enumerate() {
+        reached[other.output] |= index != layer && other.inputs.iter().any(|t| reached[*t]);
+    }
+    !reached[network.output]
 }
 
 /// Output variance that each width adds, a filter.
@@ -234,6 +256,52 @@ pub(crate) fn given(
         widths.push(own);
     }
     Ok(Plan::fixed(widths, losses, options))
+}
+
+/// What `plan` finds, but without layers all of whose filters have 0 bits where nothing goes past them, or (`everywhere`)
+/// anywhere: losses to second order do not show that the output would be the same for every image. Where the budget has no room for
+/// all their filters, those that lose most have a width.
+pub(crate) fn whole(
+    losses: &[Option<LayerLoss>],
+    everywhere: bool,
+    plan: impl Fn(&[Option<LayerLoss>]) -> Result<Plan, QuantError>,
+) -> Result<Plan, QuantError> {
+    let mut found = plan(losses)?;
+    let mut spared = losses.to_vec();
+    for layer in spared.iter_mut().flatten() {
+        layer.on_every_path |= everywhere;
+    }
+    let more_than_all = 1.0 + pruned(losses);
+    loop {
+        let mut again = false;
+        for (layer, bits) in spared.iter_mut().zip(&found.bits) {
+            if let Some(layer) = layer
+                && layer.on_every_path
+                && bits.iter().all(|bits| *bits == 0)
+            {
+                layer.on_every_path = false;
+                layer
+                    .loss
+                    .iter_mut()
+                    .for_each(|loss| loss[0] += more_than_all);
+                again = true;
+            }
+        }
+        if !again {
+            return Ok(found);
+        }
+        let better = plan(&spared)?;
+        let pairs = losses.iter().flatten().flat_map(|layer| &layer.loss);
+        let sensitivity = pairs
+            .zip(better.bits.iter().flatten())
+            .map(|(loss, bits)| loss[usize::from(*bits)])
+            .sum();
+        found = Plan {
+            bits: better.bits,
+            sensitivity,
+            sensitivity_bound: f64::min(found.sensitivity_bound, sensitivity),
+        };
+    }
 }
 
 /// The filters of every layer as units of an objective.

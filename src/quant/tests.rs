@@ -129,6 +129,7 @@ pub(super) fn network() -> FloatNetwork {
         input,
         output,
         input_transform: InputTransform::default(),
+        input_steps: None,
     }
 }
 
@@ -294,6 +295,41 @@ fn byte_images_keep_their_bytes() {
     let (integer, _) = quantize(&network, &[image, other], &Options::default()).expect("quantizes");
     let input = &integer.tensors[integer.input];
     assert_eq!((input.scale, input.zero_point), (1.0, 0));
+}
+
+/// Features that are int8 already keep their steps, in whatever part of their range the calibration images are.
+#[test]
+fn features_keep_their_bytes() {
+    let mut network = network();
+    network.input_steps = Some((0.25, 131));
+    let (integer, _) = quantize(&network, &images(4), &Options::default()).expect("quantizes");
+    let input = &integer.tensors[integer.input];
+    assert_eq!((input.scale, input.zero_point), (0.25, 131));
+}
+
+/// Where no image's answer can change, there is nothing to choose widths by.
+#[test]
+fn answers_that_cannot_change_are_refused() {
+    let mut network = network();
+    for layer in &mut network.layers {
+        if let FloatOp::Convolution {
+            kind: ConvolutionKind::FullyConnected,
+            weights,
+            bias,
+            ..
+        } = &mut layer.op
+        {
+            weights.fill(0.0);
+            bias[0] = 1e4;
+        }
+    }
+    let error = quantize(&network, &images(4), &Options::default()).expect_err("refused");
+    assert!(matches!(error, QuantError::NothingToLose), "{error}");
+    let options = Options {
+        weighting: Weighting::Energy,
+        ..Options::default()
+    };
+    quantize(&network, &images(4), &options).expect("quantizes");
 }
 
 #[test]

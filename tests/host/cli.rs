@@ -105,7 +105,7 @@ fn bad_files_are_named_and_exit_with_1() {
     let wide = files.text("wide.npz");
     assert_contains(
         &fails(1, &["evaluate", &net, "--data", &wide]),
-        &["wide", "width: 9", "width: 8"],
+        &["wide", "8 x 9 x 3", "8 x 8 x 3"],
     );
     let bytes = std::fs::read(&net).expect("reads");
     std::fs::write(files.path("cut.bw"), &bytes[..bytes.len() / 2]).expect("writes");

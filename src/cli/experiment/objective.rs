@@ -36,16 +36,27 @@ pub(super) struct ObjectiveExperiment {
     )]
     budgets: Vec<f64>,
     /// Largest difference of top-1 within a pair, in points.
-    #[arg(long, value_name = "POINTS", default_value_t = 0.3)]
+    #[arg(long, value_name = "POINTS", default_value_t = 0.3, value_parser = points)]
     tolerance: f64,
     /// Losses of top-1 against the float network at which cycles are compared, in points.
     #[arg(
         long,
         value_name = "LIST",
         value_delimiter = ',',
+        value_parser = points,
         default_value = "0.5,1,2,4"
     )]
     losses: Vec<f64>,
+}
+
+/// Points of top-1: a number of 0 to 100.
+fn points(text: &str) -> Result<f64, String> {
+    let points: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if (0.0..=100.0).contains(&points) {
+        Ok(points)
+    } else {
+        Err(format!("`{text}`: points of top-1 are from 0 to 100"))
+    }
 }
 
 impl ObjectiveExperiment {

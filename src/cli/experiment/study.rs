@@ -20,7 +20,7 @@ use crate::cli::console::Console;
 use crate::cli::cosimulation::{Cosimulation, library};
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::options::{ArchitectureArguments, Board, InputArguments};
-use crate::cli::output::{check_folder, write_file};
+use crate::cli::output::{check_output, write_file};
 
 /// A float network and what to calibrate it on.
 #[derive(Args)]
@@ -89,7 +89,7 @@ impl SourceArguments {
     /// Loads network and `sets` sets of images.
     pub(super) fn load(&self, sets: usize) -> Result<Source> {
         if let Some(path) = &self.svg {
-            check_folder(path)?;
+            check_output(path, &[&self.model, &self.calibration])?;
         }
         let Model::Float(network) = self.input.load_model(&self.model)? else {
             let message = format!(

@@ -39,6 +39,7 @@ fn network(input: Shape, op: FloatOp, output: Shape) -> FloatNetwork {
         input: 0,
         output: 1,
         input_transform: InputTransform::default(),
+        input_steps: None,
     }
 }
 
@@ -304,6 +305,7 @@ fn a_residual_network_runs_from_its_middle() {
             mean: vec![1.0, 2.0],
             factor: vec![2.0, 4.0],
         },
+        input_steps: None,
     };
     let input = array![[[1.0, 1.0]]];
     assert_eq!(
@@ -347,4 +349,22 @@ fn shapes_that_do_not_fit_are_errors() {
         run(&cyclic, Array3::zeros((2, 2, 1)).view()),
         Err(Error::NoTensor { tensor: 7, .. })
     ));
+}
+
+/// A clamp does not make a number of what is none.
+#[test]
+fn values_that_are_not_finite_are_refused() {
+    for weight in [f32::NAN, f32::INFINITY, 3e38] {
+        let op = FloatOp::Convolution {
+            kind: ConvolutionKind::FullyConnected,
+            window: window((1, 1), (1, 1), Padding::default()),
+            weights: Array4::from_elem((1, 1, 1, 2), weight),
+            bias: Array1::zeros(1),
+            clamp: Clamp::RELU,
+        };
+        let network = network(shape(1, 1, 2), op, shape(1, 1, 1));
+        let input = array![[[1.0, 1.0]]];
+        let error = run(&network, input.view()).expect_err("refused");
+        assert!(matches!(error, Error::NotFinite { .. }), "{error}");
+    }
 }

@@ -121,7 +121,7 @@ fn collect(
         return Err(DataError::part(
             path,
             "pictures",
-            "no .png, .jpg or .jpeg files",
+            "no .png, .jpg or .jpeg files (those of subfolders are not read)",
         ));
     }
     let mut size = options.size;

@@ -546,6 +546,7 @@ impl<'m> Importer<'m> {
             input,
             output: output.tensor,
             input_transform: InputTransform::default(),
+            input_steps: None,
         };
         Ok(Imported {
             network,

@@ -99,6 +99,7 @@ fn finish(file: &File<'_>, drafts: Vec<Draft>, name: &str) -> Result<FloatNetwor
         input,
         output,
         input_transform: InputTransform::default(),
+        input_steps: None,
     })
 }
 
