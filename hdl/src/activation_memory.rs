@@ -8,9 +8,9 @@
 //!
 //! `host_write_enable` writes `host_write_data`, a word for every bank, at `host_address`. Each of [`WRITERS`] has, for
 //! byte lane i of 4, `_write_enable[i]` and its own address (`_write_address`), the same for all banks, and the
-//! banks' bytes in `_write_data`, laid out as words. With one drain way the lanes that are enabled in a cycle must have the same
-//! address (a bank is then one memory with byte enables, which takes fewer block RAMs). At most one of the writers writes in a
-//! cycle; what the others, and lanes not enabled, hold on address and data does not matter. An address presented [`WRITE_TO_READ`] cycles after
+//! banks' bytes in `_write_data`, laid out as words. With one drain way all lanes must have the same address, enabled or not
+//! (a bank is then one memory with byte enables, which takes fewer block RAMs). The host and the writer do not write in the same
+//! cycle; what lanes not enabled hold on address (with two ways) and data does not matter. An address presented [`WRITE_TO_READ`] cycles after
 //! the enable, or later, reads the new byte; one presented in the very cycle of the enable an undefined byte.
 //! Words beyond `activation_words` do not exist: what they read is undefined.
 //!
@@ -20,11 +20,11 @@
 //! One read and one write a bank and cycle; nothing stalls; there is no reset.
 //!
 //! ```text
-//! clock                 _/~\_/~\_/~\_/~\_/~\_/~\_
+//! clock                 _/~\_/~\_/~\_/~\_/~\_/~\_/~\_
 //! wb_write_enable[i]    /~~~\____________________
 //! wb_write_address      X 5 X
 //! fetch_address             X 5 X                  (one cycle after the write: sees it)
-//! read_data                             X new X    (latency 3)
+//! read_data                                 X new X    (latency 4)
 //! ```
 
 use crate::{
@@ -46,6 +46,10 @@ pub const MEMORY_CLOCK: &str = "memory_clock";
 /// Cycles from a write enable to the first address that reads what was written.
 pub const WRITE_TO_READ: usize = 1;
 
+/// Of the memories: the first cycle is the register behind the choice of address, the last one that behind the choice of
+/// halves, on the way to the middle of the die.
+const MEMORY_LATENCY: usize = ACTIVATION_READ_LATENCY - 2;
+
 /// Bits of an address.
 #[must_use]
 pub fn address_bits(architecture: &Architecture) -> usize {
@@ -58,8 +62,7 @@ fn byte_memory(words: usize) -> Memory {
         storage: Storage::Block,
         width: 8,
         depth: words,
-        // One cycle is the register behind the choice of address.
-        latency: ACTIVATION_READ_LATENCY - 1,
+        latency: MEMORY_LATENCY,
     }
 }
 
@@ -106,10 +109,7 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
     let numbered = reads.iter().enumerate();
     if halves(architecture) == 1 {
         let words: Vec<Net> = numbered.map(|(column, at)| bank(column, 0, at)).collect();
-        module.output(
-            "read_data",
-            &module.concat(&words.iter().collect::<Vec<_>>()),
-        );
+        output(&module, "read_data", &words);
         return module;
     }
     let paired = module.field("paired");
@@ -118,8 +118,7 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
             let within = module.slice(address, 1, bits - 1);
             let (even, odd) = (bank(column, 0, &within), bank(column, 1, &within));
             let name = format!("is_odd_{column}");
-            let is_odd =
-                module.delayed(&name, &module.bit(address, 0), ACTIVATION_READ_LATENCY - 1);
+            let is_odd = module.delayed(&name, &module.bit(address, 0), MEMORY_LATENCY);
             let second = module.or(&paired, &is_odd);
             (
                 module.mux(&is_odd, &odd, &even),
@@ -127,15 +126,41 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
             )
         })
         .unzip();
-    module.output(
-        "read_data",
-        &module.concat(&words.iter().collect::<Vec<_>>()),
-    );
-    module.output(
-        "read_odd",
-        &module.concat(&odd_words.iter().collect::<Vec<_>>()),
-    );
+    output(&module, "read_data", &words);
+    output(&module, "read_odd", &odd_words);
     module
+}
+
+/// The banks' words, registered.
+fn output(module: &Module, name: &str, words: &[Net]) {
+    let words = module.concat(&words.iter().collect::<Vec<_>>());
+    module.output(name, &module.registered(&format!("{name}_out"), &words));
+}
+
+/// Names of the blocks that hold the activations of each bank on ECP5, half by half, below the unit in a flattened netlist;
+/// none where the byte lanes have addresses of their own, or single-port RAM.
+#[must_use]
+pub fn blocks(architecture: &Architecture) -> Vec<Vec<Vec<String>>> {
+    if architecture.drain_ways > 1 || architecture.activation_storage != Storage::Block {
+        return Vec::new();
+    }
+    let blocks = shared_memory(architecture).blocks();
+    let half = |column: usize, half: usize| {
+        let bank = bank_name(architecture, (column, half));
+        let name = |block: &String| format!("{bank}.{block}");
+        blocks.iter().map(name).collect()
+    };
+    let bank = |column| (0..halves(architecture)).map(|h| half(column, h)).collect();
+    (0..architecture.columns).map(bank).collect()
+}
+
+/// A bank, or half of it, with one address for all byte lanes.
+fn shared_memory(architecture: &Architecture) -> ByteMemory {
+    ByteMemory {
+        storage: architecture.activation_storage,
+        bytes: QUAD,
+        depth: architecture.activation_words.div_ceil(halves(architecture)),
+    }
 }
 
 /// What instances of a half's memories are called.
@@ -169,8 +194,7 @@ fn split_bank(
     module.concat(&bytes.iter().collect::<Vec<_>>())
 }
 
-/// A bank, or half of it, with one address for all byte lanes: with one drain way a cycle writes one word, and the lanes that do not
-/// write have address 0.
+/// A bank, or half of it, with one address for all byte lanes.
 fn shared_bank(
     module: &Module,
     architecture: &Architecture,
@@ -179,18 +203,14 @@ fn shared_bank(
     read_address: &Net,
     memory_clock: Option<&Net>,
 ) -> Net {
-    let memory = ByteMemory {
-        storage: architecture.activation_storage,
-        bytes: QUAD,
-        depth: architecture.activation_words.div_ceil(halves(architecture)),
-    };
+    let memory = shared_memory(architecture);
     let side_by_side = |nets: Vec<&Net>| module.concat(&nets);
-    let address = module.any(&lanes.iter().map(|lane| &lane.address).collect::<Vec<_>>());
+    let address = &lanes[0].address;
     let enable = side_by_side(lanes.iter().map(|lane| &lane.enables[half]).collect());
     let data = side_by_side(lanes.iter().map(|lane| &lane.data[column]).collect());
     let mut ports = vec![
         ("write_enable", &enable),
-        ("write_address", &address),
+        ("write_address", address),
         ("write_data", &data),
         ("read_address", read_address),
     ];
@@ -218,56 +238,58 @@ fn read_addresses(module: &Module, columns: usize, host_address: &Net) -> Vec<Ne
         .collect()
 }
 
-/// Every byte lane's write, registered: the or of all writers, each gated by its enable.
+/// Every byte lane's write, registered: with one drain way all have the first one's address.
 fn writes(module: &Module, architecture: &Architecture, host_address: &Net) -> Vec<LaneWrite> {
     let columns = architecture.columns;
     let bits = host_address.width();
+    let [writer] = WRITERS;
     let host_enable = module.input("host_write_enable", 1);
     let host_data = module.input("host_write_data", 32 * columns);
-    let mut sources = vec![(
-        module.repeat(&host_enable, QUAD),
-        module.concat(&[host_address; QUAD]),
-        host_data,
-    )];
-    for writer in WRITERS {
-        sources.push((
-            module.input(&format!("{writer}_write_enable"), QUAD),
-            module.input(&format!("{writer}_write_address"), QUAD * bits),
-            module.input(&format!("{writer}_write_data"), 32 * columns),
-        ));
-    }
-    let any = |nets: Vec<Net>| module.any(&nets.iter().collect::<Vec<_>>());
-    (0..QUAD)
-        .map(|byte| {
-            let gated = |pick: &dyn Fn(&(Net, Net, Net)) -> Net| {
-                let gate = |source| module.gate(&pick(source), &module.bit(&source.0, byte));
-                any(sources.iter().map(gate).collect())
-            };
-            let enable = any(sources.iter().map(|s| module.bit(&s.0, byte)).collect());
-            let address = gated(&|source| module.slice(&source.1, byte * bits, bits));
-            let data = (0..columns).map(|column| {
-                let data = gated(&|source| module.slice(&source.2, 32 * column + 8 * byte, 8));
-                module.registered(&format!("write_data_{column}_{byte}"), &data)
-            });
+    let enables = module.input(&format!("{writer}_write_enable"), QUAD);
+    let addresses = module.input(&format!("{writer}_write_address"), QUAD * bits);
+    let data = module.input(&format!("{writer}_write_data"), 32 * columns);
+    let enables = module.or(&enables, &module.repeat(&host_enable, QUAD));
+    let data = module.mux(&host_enable, &host_data, &data);
+    let data = module.registered("write_data", &data);
+    let halves = halves(architecture);
+    // Unregistered, and registered within a half.
+    let address_of = |byte: usize| {
+        let address = module.slice(&addresses, byte * bits, bits);
+        let address = module.mux(&host_enable, host_address, &address);
+        let within = module.slice(&address, halves - 1, bits + 1 - halves);
+        let within = module.registered(&format!("write_address_{byte}"), &within);
+        (address, within)
+    };
+    let addresses_of = match architecture.drain_ways {
+        1 => {
+            module.unused(&module.slice(&addresses, bits, (QUAD - 1) * bits));
+            vec![address_of(0); QUAD]
+        }
+        _ => (0..QUAD).map(address_of).collect(),
+    };
+    let lanes = addresses_of.into_iter().enumerate();
+    lanes
+        .map(|(byte, (address, within))| {
+            let enable = module.bit(&enables, byte);
             let registered =
                 |name: &str, net: &Net| module.registered(&format!("{name}_{byte}"), net);
-            let (enables, address) = match halves(architecture) {
-                1 => (vec![registered("write_enable", &enable)], address),
+            let enables = match halves {
+                1 => vec![registered("write_enable", &enable)],
                 _ => {
                     let is_odd = module.bit(&address, 0);
                     let even = module.and(&enable, &module.not(&is_odd));
                     let odd = module.and(&enable, &is_odd);
-                    let enables = vec![
+                    vec![
                         registered("write_even", &even),
                         registered("write_odd", &odd),
-                    ];
-                    (enables, module.slice(&address, 1, bits - 1))
+                    ]
                 }
             };
+            let column = |column: usize| module.slice(&data, 32 * column + 8 * byte, 8);
             LaneWrite {
                 enables,
-                address: registered("write_address", &address),
-                data: data.collect(),
+                address: within,
+                data: (0..columns).map(column).collect(),
             }
         })
         .collect()

@@ -154,38 +154,65 @@ fn values(m: &Module, architecture: &Architecture, phases: &Phases<'_>) {
     let read_data = m.input("read_data", 8 * QUAD * columns);
     let scaled = m.input("scaled", ADD_VALUE_BITS * columns);
     let rounds = m.input("scaled_round", columns);
-    let load = m.or(&phases.at(SLOT_TO_DATA), &phases.at(SLOT_TO_DATA + B_SLOT));
-    let load = m.named("load", &load);
-    let sums_leave = phases.window("sums_leave", &phases.at(SUM_SLOT), SLOT_TO_VALUE);
-    let a_returns = phases.window("a_returns", &phases.at(0), SLOT_TO_SCALED);
-    let b_returns = phases.window("b_returns", &phases.at(B_SLOT), SLOT_TO_SCALED);
+    // All of them a cycle early: each column has its own register.
+    let loads = [SLOT_TO_DATA - 1, SLOT_TO_DATA - 1 + B_SLOT].map(|cycle| phases.at(cycle));
+    let load = m.named("load", &m.or(&loads[0], &loads[1]));
+    let sums_leave = phases.window("sums_leave", &phases.at(SUM_SLOT), SLOT_TO_VALUE - 1);
+    let a_returns = phases.window("a_returns", &phases.at(0), SLOT_TO_SCALED - 1);
+    let b_returns = phases.window("b_returns", &phases.at(B_SLOT), SLOT_TO_SCALED - 1);
     let moves = m.any(&[&sums_leave, &a_returns, &b_returns]);
+    let unit = column();
     let values: Vec<Net> = (0..columns)
         .map(|column| {
-            let word = m.register(&format!("word_{column}"), 8 * QUAD);
-            let read = m.slice(&read_data, 8 * QUAD * column, 8 * QUAD);
-            let next = m.mux(&load, &read, &m.shift_right(&word, 8));
-            m.clocked_reset(&word, &next, 0);
-
-            let ring = m.register(&format!("ring_{column}"), ADD_VALUE_BITS * QUAD);
-            let oldest = m.truncate(&ring, ADD_VALUE_BITS);
-            let scaled = m.slice(&scaled, ADD_VALUE_BITS * column, ADD_VALUE_BITS);
-            let sum = round_up(
-                m,
-                &scaled,
-                &m.gate(&oldest, &b_returns),
-                &m.bit(&rounds, column),
-            );
-            let younger = m.slice(&ring, ADD_VALUE_BITS, ADD_VALUE_BITS * (QUAD - 1));
-            m.clocked_enable(&ring, &m.concat(&[&younger, &sum]), &moves);
-
-            let byte = m.truncate(&word, 8);
-            let above = m.literal(0, ADD_VALUE_BITS - ADDEND_SHIFT - 8);
-            let addend = m.concat(&[&m.literal(0, ADDEND_SHIFT), &byte, &above]);
-            m.or(&addend, &m.gate(&oldest, &sums_leave))
+            let ports = [
+                ("load", &load),
+                ("sums_leave", &sums_leave),
+                ("b_returns", &b_returns),
+                ("moves", &moves),
+                ("read", &m.slice(&read_data, 8 * QUAD * column, 8 * QUAD)),
+                (
+                    "scaled",
+                    &m.slice(&scaled, ADD_VALUE_BITS * column, ADD_VALUE_BITS),
+                ),
+                ("round", &m.bit(&rounds, column)),
+            ];
+            let outputs = m.instance(&format!("column_{column}"), &unit, &ports);
+            outputs.get("value").clone()
         })
         .collect();
     m.output("add_value", &m.concat(&values.iter().collect::<Vec<_>>()));
+}
+
+/// A column: the word whose bytes are scaled, and the ring of scaled addends. `load`, `sums_leave`, `b_returns` and `moves` come
+/// a cycle before they count; the module keeps its hierarchy so that synthesis does not merge their registers.
+fn column() -> Module {
+    let module = Module::new("elementwise_column");
+    module.attribute("keep_hierarchy");
+    let m = &module;
+    let held = |name: &str| m.registered_reset(&format!("{name}_held"), &m.input(name, 1));
+    let [load, sums_leave, b_returns, moves] =
+        ["load", "sums_leave", "b_returns", "moves"].map(held);
+    let word = m.register("word", 8 * QUAD);
+    let next = m.mux(&load, &m.input("read", 8 * QUAD), &m.shift_right(&word, 8));
+    m.clocked_reset(&word, &next, 0);
+
+    let ring = m.register("ring", ADD_VALUE_BITS * QUAD);
+    let oldest = m.truncate(&ring, ADD_VALUE_BITS);
+    let scaled = m.input("scaled", ADD_VALUE_BITS);
+    let sum = round_up(
+        m,
+        &scaled,
+        &m.gate(&oldest, &b_returns),
+        &m.input("round", 1),
+    );
+    let younger = m.slice(&ring, ADD_VALUE_BITS, ADD_VALUE_BITS * (QUAD - 1));
+    m.clocked_enable(&ring, &m.concat(&[&younger, &sum]), &moves);
+
+    let byte = m.truncate(&word, 8);
+    let above = m.literal(0, ADD_VALUE_BITS - ADDEND_SHIFT - 8);
+    let addend = m.concat(&[&m.literal(0, ADDEND_SHIFT), &byte, &above]);
+    m.output("value", &m.or(&addend, &m.gate(&oldest, &sums_leave)));
+    module
 }
 
 /// `a + b + carry`.

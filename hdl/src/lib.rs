@@ -32,4 +32,4 @@ pub mod write_back;
 pub const ECP5_ALU: &str = include_str!("../vendor/ecp5_alu.v");
 
 pub use board::{BOARD_CLOCK, BOARD_TOP, PROCESSOR};
-pub use top::{ARRAY, TOP, verilog};
+pub use top::{ACTIVATIONS, ARRAY, TOP, verilog};

@@ -335,19 +335,38 @@ end",
         ));
     }
 
-    /// Segments of ECP5 blocks of one, two or four bytes, each as narrow as what is left of the depth fills.
-    fn segments(&self, module: &Module, bits: usize) {
+    /// Names of the blocks on ECP5, below the memory in a flattened netlist.
+    pub(crate) fn blocks(&self) -> Vec<String> {
+        let segments = self.shapes().into_iter();
+        let firsts = segments.flat_map(|(base, (block_bytes, _))| {
+            let firsts = (0..self.bytes).step_by(block_bytes);
+            firsts.map(move |first| format!("segment_{base}_{first}_block.block"))
+        });
+        firsts.collect()
+    }
+
+    /// Segments of ECP5 blocks of one, two or four bytes, each as narrow as what is left of the depth fills: first word, (bytes
+    /// of a block, words).
+    fn shapes(&self) -> Vec<(usize, (usize, usize))> {
         let mut base = 0;
-        let mut parts = Vec::new();
+        let mut shapes = Vec::new();
         while base < self.depth {
-            let (block_bytes, words) = match self.depth - base {
+            let shape = match self.depth - base {
                 0..=512 => (4, 512),
                 513..=1024 => (2, 1024),
                 _ => (1, 2048),
             };
-            parts.push(self.segment(module, bits, base, (block_bytes, words)));
-            base += words;
+            shapes.push((base, shape));
+            base += shape.1;
         }
+        shapes
+    }
+
+    fn segments(&self, module: &Module, bits: usize) {
+        let shapes = self.shapes().into_iter();
+        let parts: Vec<String> = shapes
+            .map(|(base, shape)| self.segment(module, bits, base, shape))
+            .collect();
         module.raw(&format!("assign read = {};", parts.join(" | ")));
     }
 

@@ -29,8 +29,8 @@
 //! bias                 X b X
 //! halve, left              X h X
 //! mantissa                     X m X
-//! scaled                                 X y X        t + 10
-//! output_byte                                    X y X   t + 12
+//! scaled                                 X y X        t + 11
+//! output_byte                                    X y X   t + 13
 //! ```
 
 use crate::{
@@ -64,7 +64,8 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
     let direct = way == 0;
     let module = Module::new(if direct { "post" } else { "post_drain" });
     let m = &module;
-    let data = m.input("drain_data", architecture.accumulator_bits);
+    m.attribute("keep_hierarchy");
+    let data = taken(m, "drain_data", architecture.accumulator_bits);
     let value = value(m, &data, direct);
     let sum_of_inputs = sum_of_inputs(m, architecture, &data);
 
@@ -73,10 +74,10 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
         &m.sign_extend(&sum_of_inputs, DIFFERENCE_BITS),
     );
     let difference = m.registered("difference", &difference);
-    let bias = m.input("bias", BIAS_BITS);
+    let bias = taken(m, "bias", BIAS_BITS);
     let biased = m.add(&m.sign_extend(&difference, BIAS_BITS), &bias);
     let biased = m.registered("biased", &biased);
-    let halve = m.input("halve", 1);
+    let halve = taken(m, "halve", 1);
     let v = m.mux(&halve, &m.slice(&biased, 1, 32), &m.truncate(&biased, 32));
     m.unused(&m.sign(&biased));
 
@@ -91,7 +92,7 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
     ];
     let inputs: Vec<(&str, Net)> = names
         .iter()
-        .map(|&(name, bits)| (name, m.input(name, bits)))
+        .map(|&(name, bits)| (name, taken(m, name, bits)))
         .collect();
     let mut ports: Vec<(&str, &Net)> = inputs.iter().map(|(name, net)| (*name, net)).collect();
     ports.push(("value", &v));
@@ -107,21 +108,27 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
     module
 }
 
+/// An input, registered: it comes from the middle of the die, for all posts at once. The module keeps its hierarchy so that
+/// synthesis does not merge the registers of several posts.
+fn taken(m: &Module, name: &str, bits: usize) -> Net {
+    m.registered(&format!("{name}_in"), &m.input(name, bits))
+}
+
 /// The value, a cycle later, sign-extended.
 fn value(m: &Module, data: &Net, direct: bool) -> Net {
     if !direct {
         return m.registered("value", data);
     }
-    let pool = m.zero_extend(&m.input("pool_value", POOL_VALUE_BITS), ADD_VALUE_BITS);
-    let add = m.input("add_value", ADD_VALUE_BITS);
+    let pool = m.zero_extend(&taken(m, "pool_value", POOL_VALUE_BITS), ADD_VALUE_BITS);
+    let add = taken(m, "add_value", ADD_VALUE_BITS);
     let data = m.sign_extend(data, ADD_VALUE_BITS);
     m.registered("value", &m.any(&[&data, &pool, &add]))
 }
 
 /// What to subtract, a cycle later.
 fn sum_of_inputs(m: &Module, architecture: &Architecture, data: &Net) -> Net {
-    let store = m.input("x_store", 1);
-    let row = m.input("row", row_bits(architecture));
+    let store = taken(m, "x_store", 1);
+    let row = taken(m, "row", row_bits(architecture));
     let memory = Memory {
         storage: architecture.small_storage,
         width: data.width(),
@@ -135,7 +142,7 @@ fn sum_of_inputs(m: &Module, architecture: &Architecture, data: &Net) -> Net {
         read_address: &row,
     };
     let x = memory.instance(m, "sums", &ports);
-    let clear = m.registered("cleared", &m.input("x_clear", 1));
+    let clear = m.registered("cleared", &taken(m, "x_clear", 1));
     m.gate(&x, &m.not(&clear))
 }
 

@@ -25,6 +25,8 @@ use std::collections::BTreeMap;
 pub const TOP: &str = "bitweft";
 /// Name of the array's instance in it.
 pub const ARRAY: &str = "lanes";
+/// Name of the activation memory in the top.
+pub const ACTIVATIONS: &str = "activation";
 
 /// Inputs of the top, besides clock and reset; with `activation_storage` = `single_port` also [`MEMORY_CLOCK`].
 const INPUTS: [(&str, usize); 3] = [
@@ -114,7 +116,7 @@ pub fn build(architecture: &Architecture) -> Module {
         ("host_port", port(architecture)),
         ("sequencer", sequencer(architecture)),
         ("fetch", fetch(architecture)),
-        ("activation", activation_memory(architecture)),
+        (ACTIVATIONS, activation_memory(architecture)),
         ("issue", issue(architecture)),
         (ARRAY, array::build(architecture)),
         ("drain", drain(architecture)),

@@ -81,7 +81,7 @@ fn check(name: &str) -> Result<Checked> {
     let part = Part::from_toml(&text).with_context(|| name.to_owned())?;
     findings.extend(
         part.iter()
-            .flat_map(|part| part.check(family, architecture.lanes())),
+            .flat_map(|part| part.check(family, &architecture)),
     );
     Budget::from_toml(&text).with_context(|| name.to_owned())?;
     let unknown = unknown_tables(&text).with_context(|| name.to_owned())?;

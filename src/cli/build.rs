@@ -144,8 +144,11 @@ impl Build {
         let part = part.ok_or_else(|| missing("part"))?;
         let pins = read_pins(&self.board, &board)?;
         let hardware = board.hardware();
-        let lanes = architecture.lanes();
-        let findings = [board.check(&pins), part.check(hardware.family, lanes)].concat();
+        let findings = [
+            board.check(&pins),
+            part.check(hardware.family, &architecture),
+        ]
+        .concat();
         if !findings.is_empty() {
             return Err(anyhow!("{}: {}", self.board, findings.join("\n")));
         }

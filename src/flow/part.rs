@@ -1,6 +1,9 @@
 //! The part on a board and what the processor may take of it: the `[part]` and `[budget]` tables.
 
-use bitweft_hdl::pll::Family;
+use std::collections::BTreeMap;
+
+use bitweft_hdl::{activation_memory, pll::Family};
+use bitweft_isa::architecture::Architecture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,9 +27,16 @@ pub struct Part {
     pub router: Option<String>,
     /// Block RAMs that the accumulators are tied to; ECP5.
     pub accumulators: Option<BlockRams>,
+    /// Block RAMs that the activations are tied to; ECP5, with `drain_ways` = 1.
+    pub activations: Option<BlockRams>,
+    /// Places of other cells, as nextpnr names them (`X62/Y46/EBR2`), by the cells' names below the processor in the flattened netlist
+    /// (`drain.records.block_0.block`); ECP5.
+    #[serde(default)]
+    pub places: BTreeMap<String, String>,
 }
 
-/// The `[part.accumulators]` table: block RAMs of an ECP5 die, in nextpnr's tiles, over which the lanes are spread.
+/// The `[part.accumulators]` and `[part.activations]` tables: block RAMs of an ECP5 die, in nextpnr's tiles, over which the
+/// memories of lanes or banks are spread, columns of the array from left to right.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockRams {
@@ -61,6 +71,23 @@ impl BlockRams {
     pub fn places(&self) -> usize {
         self.rows.len() * self.columns.len()
     }
+
+    /// What is wrong with them as places of so many memories.
+    fn check(&self, family: Family, memories: usize) -> impl Iterator<Item = String> {
+        let ascending = |tiles: &[usize]| tiles.is_sorted_by(|a, b| a < b);
+        let whole = !self.columns.is_empty() && self.columns.len().is_multiple_of(Self::GROUP);
+        let findings = [
+            (family != Family::Ecp5).then(|| format!("does not apply for {family:?}")),
+            (self.rows.is_empty() || !ascending(&self.rows))
+                .then(|| "needs `rows` in ascending order".to_owned()),
+            (!whole || !ascending(&self.columns))
+                .then(|| "needs `columns` in ascending order, in whole groups of four".to_owned()),
+            (memories == 0).then(|| "does not apply for this architecture".to_owned()),
+            (self.places() < memories)
+                .then(|| format!("has {} places for {memories} memories", self.places())),
+        ];
+        findings.into_iter().flatten()
+    }
 }
 
 impl Part {
@@ -80,9 +107,9 @@ impl Part {
         Ok(file.part)
     }
 
-    /// What is wrong with the part for a family and an array of so many lanes; empty if nothing is.
+    /// What is wrong with the part for a family and an architecture; empty if nothing is.
     #[must_use]
-    pub fn check(&self, family: Family, lanes: usize) -> Vec<String> {
+    pub fn check(&self, family: Family, architecture: &Architecture) -> Vec<String> {
         let fields = [
             (
                 "package",
@@ -111,27 +138,27 @@ impl Part {
                 "table `part`, field `router` is `{router}`; it must be router1 or router2"
             ));
         }
-        if let Some(rams) = &self.accumulators {
-            if family != Family::Ecp5 {
+        let banks = activation_memory::blocks(architecture);
+        let blocks = banks.iter().flatten().map(Vec::len).sum();
+        for (table, rams, wanted) in [
+            ("accumulators", &self.accumulators, architecture.lanes()),
+            ("activations", &self.activations, blocks),
+        ] {
+            let Some(rams) = rams else { continue };
+            let found = rams.check(family, wanted);
+            findings.extend(found.map(|finding| format!("table `part.{table}` {finding}")));
+        }
+        if family != Family::Ecp5 && !self.places.is_empty() {
+            findings.push(format!("table `part.places` does not apply for {family:?}"));
+        }
+        let harmless = |text: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._/".contains(c);
+            !text.is_empty() && text.chars().all(plain)
+        };
+        for (cell, place) in &self.places {
+            if !harmless(cell) || !harmless(place) {
                 findings.push(format!(
-                    "table `part.accumulators` does not apply for {family:?}"
-                ));
-            }
-            for (field, tiles, group, number) in [
-                ("rows", &rams.rows, 1, "one or more"),
-                ("columns", &rams.columns, BlockRams::GROUP, "groups of four"),
-            ] {
-                let whole = !tiles.is_empty() && tiles.len().is_multiple_of(group);
-                if !whole || !tiles.is_sorted_by(|a, b| a < b) {
-                    findings.push(format!(
-                        "table `part.accumulators`, field `{field}` must hold {number} tile numbers in ascending order"
-                    ));
-                }
-            }
-            if rams.places() < lanes {
-                findings.push(format!(
-                    "table `part.accumulators` has {} places for the accumulators of {lanes} lanes",
-                    rams.places()
+                    "table `part.places`: `{cell}` = `{place}` is no name of a cell and a place"
                 ));
             }
         }

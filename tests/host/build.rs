@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bitweft::flow::build::{BuildError, Design, Effort, Event, Outcome, RECORD, Record, build};
 use bitweft::flow::part::Part;
 use bitweft_hdl::pll::Family;
+use bitweft_isa::architecture::Architecture;
 use command::{assert_contains, fails, json};
 use tempfile::TempDir;
 
@@ -25,7 +26,8 @@ endmodule
 
 fn blink(family: Family, part: &str, pins: &str) -> Design {
     let part = Part::from_toml(part).expect("readable").expect("a part");
-    assert_eq!(part.check(family, 1), Vec::<String>::new());
+    let tiny = Architecture::from_toml(include_str!("../../constraints/tiny.toml")).expect("valid");
+    assert_eq!(part.check(family, &tiny), Vec::<String>::new());
     Design::board(
         "blink",
         BLINK.to_owned(),

@@ -70,8 +70,8 @@ pub const FETCH_START: usize = 3;
 pub const ISSUE_START: usize = 3;
 
 /// From a read address at the activation memory to the word on `read_data`: register behind the choice of
-/// address, RAM output, fabric register.
-pub const ACTIVATION_READ_LATENCY: usize = 3;
+/// address, RAM output, fabric register, register behind the choice of halves.
+pub const ACTIVATION_READ_LATENCY: usize = 4;
 
 /// From the issue of an access to its bank addresses (registered) at the activation memory.
 pub const FETCH_ADDRESS_LATENCY: usize = 4;

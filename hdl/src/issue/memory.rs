@@ -25,13 +25,14 @@ pub(super) fn address_bits(architecture: &Architecture) -> usize {
         .trailing_zeros() as usize
 }
 
-/// Planes of a segment. Deep memories take a deep shape of block RAM (fewer segments to choose from), others one that
-/// leaves less of the last segment unused.
+/// Planes of a segment. Deep memories take a deep shape of block RAM (fewer segments, and wires, to choose from), others one
+/// that leaves less of the last segment unused.
 fn word_segment(architecture: &Architecture) -> usize {
-    if architecture.plane_words < 8192 {
+    const DEEP: usize = 8192;
+    if architecture.plane_words < DEEP {
         1024
     } else {
-        2048
+        DEEP
     }
 }
 
@@ -56,6 +57,8 @@ pub(super) fn read(m: &Module, architecture: &Architecture, address: &Net) -> (N
         let found = memory.instance(m, "plane_memory", &ports);
         return (m.truncate(&found, inputs), m.bit(&found, inputs));
     }
+    // The blocks are far from the host port: each segment's strobe is registered, and this with it.
+    let data = m.registered("plane_data_held", &data);
     let words = MemoryPorts {
         write_enable: &m.input("plane_write_enable", 1),
         write_address: &m.input("plane_write_address", address.width()),
@@ -71,10 +74,13 @@ pub(super) fn read(m: &Module, architecture: &Architecture, address: &Net) -> (N
     (word, flag)
 }
 
-/// A memory of `depth` words in segments of `step` (a power of two; the last one has what is left).
+/// A memory of `depth` words in segments of `step` (a power of two; the last one has what is left). `write_data` is a cycle after
+/// the strobe and the address.
 fn segmented(m: &Module, name: &str, depth: usize, step: usize, ports: &MemoryPorts<'_>) -> Net {
     let bits = ports.read_address.width();
     let low = (step.trailing_zeros() as usize).min(bits);
+    let write_address = m.truncate(ports.write_address, low);
+    let write_address = m.registered(&format!("{name}_write_address"), &write_address);
     let segments: Vec<Net> = (0..depth.div_ceil(step))
         .map(|index| {
             let memory = Memory {
@@ -89,10 +95,11 @@ fn segmented(m: &Module, name: &str, depth: usize, step: usize, ports: &MemoryPo
             } else {
                 ports.write_enable.clone()
             };
+            let write_enable = m.registered_reset(&format!("{name}_write_{index}"), &write_enable);
             let narrow = |address: &Net| m.truncate(address, memory.address_bits());
             let ports = MemoryPorts {
                 write_enable: &write_enable,
-                write_address: &narrow(ports.write_address),
+                write_address: &narrow(&write_address),
                 write_data: ports.write_data,
                 read_address: &narrow(ports.read_address),
             };

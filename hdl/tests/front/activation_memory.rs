@@ -129,9 +129,7 @@ fn drive_write(
             0
         };
         if architecture.drain_ways == 1 {
-            let row = random.between(0, depth - 1);
-            let enabled = (0..4).filter(|lane| enables >> lane & 1 == 1);
-            enabled.for_each(|lane| rows[lane] = row);
+            rows.fill(random.between(0, depth - 1));
         }
         let packed = rows
             .iter()

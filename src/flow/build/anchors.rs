@@ -1,15 +1,19 @@
-//! Anchors: the blocks that hold the accumulators, tied to places.
+//! Anchors: the blocks that hold the accumulators and the activations, tied to places.
 //!
 //! An array is a grid of lanes, neighbours exchange little but controls, and nextpnr's placer leaves such a grid in a heap, with the
 //! blocks of the other memories strewn over the die. With one cell of every lane in its place, side by side, the rest follows.
 
-use bitweft_hdl::{ARRAY, BOARD_TOP, PROCESSOR, array::accumulator_cell};
+use std::collections::HashSet;
+
+use bitweft_hdl::{
+    ACTIVATIONS, ARRAY, BOARD_TOP, PROCESSOR, activation_memory, array::accumulator_cell,
+};
 use bitweft_isa::{
     ROWS,
     architecture::{Architecture, Storage},
 };
 
-use crate::flow::part::BlockRams;
+use crate::flow::part::{BlockRams, Part};
 
 /// A cell of the flattened netlist and its place, as nextpnr's attribute `BEL` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,68 +24,104 @@ pub struct Anchor {
     pub bel: String,
 }
 
-/// An anchor for every lane of the array in the design `top`, in the free place nearest to the middle of the lane's share of
-/// these; none if the accumulators are not in block RAM, or more than there are places.
-pub(super) fn anchors(architecture: &Architecture, rams: &BlockRams, top: &str) -> Vec<Anchor> {
-    if architecture.accumulator_storage != Storage::Block || architecture.lanes() > rams.places() {
-        return Vec::new();
-    }
-    let prefix = match top {
-        BOARD_TOP => format!("{PROCESSOR}.{ARRAY}"),
-        _ => ARRAY.to_owned(),
+/// Anchors for the cells that the part's tables name in the design `top`, for the accumulators of every lane and the
+/// activations of every bank: each of these in the free place nearest to the middle of its column's share.
+pub(super) fn anchors(architecture: &Architecture, part: &Part, top: &str) -> Vec<Anchor> {
+    let below = match top {
+        BOARD_TOP => format!("{PROCESSOR}."),
+        _ => String::new(),
     };
-    let middle = |index: usize, of: usize, over: usize| (2 * index + 1) * over / (2 * of);
-    let width = rams.columns.first().unwrap_or(&0) + rams.columns.last().unwrap_or(&0);
-    let mut free: Vec<(usize, usize)> = (0..rams.rows.len())
-        .flat_map(|row| (0..rams.columns.len()).map(move |column| (row, column)))
-        .collect();
-    let lanes = (0..ROWS).flat_map(|row| (0..architecture.columns).map(move |c| (row, c)));
-    lanes
-        .map(|(row, column)| {
-            let (y, x) = (
-                middle(row, ROWS, rams.rows.len()),
-                middle(column, architecture.columns, width),
-            );
-            let distance = |&(row, column): &(usize, usize)| {
-                (row.abs_diff(y), rams.columns[column].abs_diff(x))
-            };
-            let nearest = (0..free.len()).min_by_key(|&index| distance(&free[index]));
-            let (in_row, in_column) = free.swap_remove(nearest.unwrap_or(0));
-            let (x, y) = (rams.columns[in_column], rams.rows[in_row]);
-            Anchor {
-                cell: format!("{prefix}.{}", accumulator_cell(row, column)),
-                bel: format!("X{x}/Y{y}/EBR{}", in_column % BlockRams::GROUP),
-            }
+    let mut taken = HashSet::new();
+    let mut all: Vec<Anchor> = part
+        .places
+        .iter()
+        .map(|(cell, place)| Anchor {
+            cell: format!("{below}{cell}"),
+            bel: place.clone(),
         })
-        .collect()
+        .collect();
+    let mut tie = |rams: &BlockRams, cell: String, (part, parts): (usize, usize), column: usize| {
+        let places = rams.rows.len();
+        let y = rams.rows[middle(part, parts, places)];
+        let width = rams.columns.first().unwrap_or(&0) + rams.columns.last().unwrap_or(&0);
+        let x = middle(column, architecture.columns, width);
+        let free = rams.rows.iter().flat_map(|&y| {
+            let columns = rams.columns.iter().enumerate();
+            columns.map(move |(index, &x)| (x, y, index % BlockRams::GROUP))
+        });
+        let nearest = free
+            .filter(|place| !taken.contains(place))
+            .min_by_key(|place| (place.1.abs_diff(y), place.0.abs_diff(x)));
+        let Some((x, y, index)) = nearest else { return };
+        taken.insert((x, y, index));
+        all.push(Anchor {
+            cell: format!("{below}{cell}"),
+            bel: format!("X{x}/Y{y}/EBR{index}"),
+        });
+    };
+    if let Some(rams) = &part.accumulators
+        && architecture.accumulator_storage == Storage::Block
+    {
+        for row in 0..ROWS {
+            for column in 0..architecture.columns {
+                let cell = format!("{ARRAY}.{}", accumulator_cell(row, column));
+                tie(rams, cell, (row, ROWS), column);
+            }
+        }
+    }
+    if let Some(rams) = &part.activations {
+        for (column, bank) in activation_memory::blocks(architecture).iter().enumerate() {
+            for (half, blocks) in bank.iter().enumerate() {
+                for block in blocks {
+                    let cell = format!("{ACTIVATIONS}.{block}");
+                    tie(rams, cell, (half, bank.len()), column);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The middle of the share of `index` of `of` in what is `over` long.
+fn middle(index: usize, of: usize, over: usize) -> usize {
+    (2 * index + 1) * over / (2 * of)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     #[test]
-    fn every_lane_has_a_place_of_its_own() {
+    fn every_memory_has_a_place_of_its_own() {
         let text = include_str!("../../../constraints/ulx3s-85f.toml");
         let architecture = Architecture::from_toml(text).expect("valid");
-        let part = crate::flow::part::Part::from_toml(text).expect("valid");
-        let rams = part.and_then(|part| part.accumulators).expect("its table");
-        let all = anchors(&architecture, &rams, BOARD_TOP);
-        assert_eq!(all.len(), architecture.lanes());
+        let part = Part::from_toml(text).expect("valid").expect("its table");
+        let all = anchors(&architecture, &part, BOARD_TOP);
         let places: HashSet<_> = all.iter().map(|anchor| &anchor.bel).collect();
-        assert_eq!(places.len(), all.len());
-        let last = all.last().expect("some");
-        assert!(
-            last.cell.starts_with("processor.lanes.lane_7_7."),
-            "{last:?}"
-        );
-        assert!(last.bel.contains("/Y82/"), "{last:?}");
-
-        let few = BlockRams {
-            columns: vec![4, 6, 8, 10],
-            ..rams
+        let cells: HashSet<_> = all.iter().map(|anchor| &anchor.cell).collect();
+        assert_eq!((places.len(), cells.len()), (all.len(), all.len()));
+        let of = |name: &str| {
+            let prefix = format!("processor.{name}.");
+            let own = all.iter().filter(move |a| a.cell.starts_with(&prefix));
+            own.collect::<Vec<_>>()
         };
-        assert!(anchors(&architecture, &few, BOARD_TOP).is_empty());
+        let (lanes, banks) = (of("lanes"), of("activation"));
+        assert_eq!(lanes.len(), architecture.lanes());
+        // Four blocks for each half of each bank.
+        assert_eq!(banks.len(), architecture.columns * 2 * 4);
+        // From the left and above to the right and below.
+        let x = |anchor: &Anchor| -> usize {
+            let end = anchor.bel.find('/').expect("a place");
+            anchor.bel[1..end].parse().expect("a number")
+        };
+        assert!(x(lanes[0]) < x(lanes[architecture.lanes() - 1]));
+        assert!(x(banks[0]) < x(banks[banks.len() - 1]));
+        assert!(lanes[0].cell.contains("lane_0_0.") && lanes[0].bel.contains("/Y22/"));
+        let alone = Part {
+            activations: None,
+            ..part
+        };
+        let tied = anchors(&architecture, &alone, BOARD_TOP);
+        assert_eq!(tied.len(), lanes.len() + alone.places.len());
     }
 }

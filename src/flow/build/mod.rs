@@ -115,9 +115,7 @@ impl Design {
     /// With the accumulators of the architecture tied to block RAMs, if the part's table says to which.
     #[must_use]
     pub fn anchored(mut self, architecture: &Architecture) -> Self {
-        if let Some(rams) = &self.part.accumulators {
-            self.anchors = anchors::anchors(architecture, rams, self.top);
-        }
+        self.anchors = anchors::anchors(architecture, &self.part, self.top);
         self
     }
 

@@ -177,11 +177,11 @@ fn boards_are_checked() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
-        text.contains("4 places for the accumulators of 24 lanes"),
+        text.contains("`part.accumulators` has 4 places for 24 memories"),
         "{text}"
     );
     assert!(
-        text.contains("`columns` must hold groups of four"),
+        text.contains("needs `columns` in ascending order"),
         "{text}"
     );
     let out = files.text("out");

@@ -39,8 +39,7 @@ pub const SLOT_TO_VALUE: usize = GRANT_LATENCY + DRAIN_LATENCY;
 /// From a value at a post to the cycle in which the post takes the bias.
 pub const POST_BIAS: usize = 2;
 
-/// From a value at a post to its requantizer's `value`: the cycle in which the post takes the choice of halving and the left
-/// shift.
+/// From a value at a post to the cycle in which the post takes the choice of halving and the left shift.
 pub const POST_HALVE: usize = 3;
 
 /// From a value at a post to the cycle in which the post takes mantissa and right shift.
@@ -52,11 +51,14 @@ pub const SCALED_LATENCY: usize = 7;
 /// From a requantizer's `value` to its byte.
 pub const REQUANTIZER_LATENCY: usize = SCALED_LATENCY + 2;
 
+/// The register in which a post takes each of its inputs, so that they may come from afar.
+const POST_INPUT: usize = 1;
+
 /// From a value at a post to its byte.
-pub const POST_LATENCY: usize = POST_HALVE + REQUANTIZER_LATENCY;
+pub const POST_LATENCY: usize = POST_INPUT + POST_HALVE + REQUANTIZER_LATENCY;
 
 /// From a value at a post to its scaled value.
-pub const POST_SCALED_LATENCY: usize = POST_HALVE + SCALED_LATENCY;
+pub const POST_SCALED_LATENCY: usize = POST_INPUT + POST_HALVE + SCALED_LATENCY;
 
 /// From the start of a slot to the write of its first byte.
 pub const SLOT_TO_WRITE: usize = SLOT_TO_VALUE + POST_LATENCY + 1;
