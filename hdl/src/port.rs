@@ -472,9 +472,11 @@ fn respond(unit: &mut Unit<'_>, request: &Request, verdict: &Verdict, read_byte:
     let send_end = m.all(&[&send, &sent, &m.equal(&at, &payload_last)]);
     let head_end = m.all(&[&head, &sent, &response_head]);
     let crc_end = m.all(&[&send_crc, &sent, &m.equals(&at, CRC as u64 - 1)]);
-    // A byte reaches the row three cycles after its address.
-    let after_last = m.increment(&m.increment(&m.increment(&request.row_last)));
-    let fill_end = m.and(&write_byte, &m.equal(&at, &after_last));
+    // A byte reaches the row two cycles after its address.
+    let fill_end = m.and(
+        &write_byte,
+        &m.equal(&at, &m.increment(&m.increment(&request.row_last))),
+    );
     let clear = m.any(&[
         &answer, &write_row, &fetch_end, &send_end, &head_end, &crc_end,
     ]);
@@ -503,19 +505,16 @@ fn respond(unit: &mut Unit<'_>, request: &Request, verdict: &Verdict, read_byte:
     );
     m.drive(read_byte, &byte_at);
 
-    // The row under way: written rows enter from above, sent rows leave below. It lies wherever the memories are: what moves it comes
-    // from registers, as far as it can. A row that was read is there at the end of its time, all others before the head's last byte.
+    // The row under way: written rows enter from above, sent rows leave below.
     let row = m.register("row", row_bits_max);
-    let payload = m.registered("payload_held", &request.payload);
-    let shift_in = m.concat(&[&m.slice(&row, 8, row_bits_max - 8), &payload]);
+    let shift_in = m.concat(&[&m.slice(&row, 8, row_bits_max - 8), &request.payload]);
     let shift_out = m.concat(&[&m.slice(&row, 8, row_bits_max - 8), &m.literal(0, 8)]);
     let loaded = loaded_row(unit, request, verdict, row_bits_max);
-    let fetched = m.and(&fetch, &m.equals(&at, READ_WAIT as u64));
-    let heading = m.all(&[&head, &m.not(&verdict.reads), &m.not(&response_head)]);
-    let load = m.registered_reset("load", &m.or(&fetched, &heading));
-    let begun = m.not(&m.less(&at, &m.literal(2, ROW_COUNT_BITS)));
-    let filling = m.all(&[&write_byte, &begun, &m.not(&fill_end)]);
-    let filling = m.registered_reset("filling", &filling);
+    let load = m.or(&fetch_end, &head_end);
+    let filling = m.and(
+        &write_byte,
+        &m.not(&m.less(&at, &m.literal(2, ROW_COUNT_BITS))),
+    );
     let row_next = m.mux(&filling, &shift_in, &m.mux(&load, &loaded, &shift_out));
     m.clocked_enable(
         &row,
