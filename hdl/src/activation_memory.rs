@@ -6,7 +6,7 @@
 //! `fetch_address`. The words (bank b in bits 32 b .. 32 b + 32, byte 0 lowest) are on `read_data`
 //! `timing::ACTIVATION_READ_LATENCY` cycles later.
 //!
-//! `host_write_enable` writes `host_write_data`, a word for every bank, at `host_address`. Each of [`WRITERS`] has, for
+//! `host_write_enable` writes `host_write_data`, a word for every bank, at `host_address`. [`WRITER`] has, for
 //! byte lane i of 4, `_write_enable[i]` and its own address (`_write_address`), the same for all banks, and the
 //! banks' bytes in `_write_data`, laid out as words. With one drain way all lanes must have the same address, enabled or not
 //! (a bank is then one memory with byte enables, which takes fewer block RAMs). The host and the writer do not write in the same
@@ -37,8 +37,8 @@ use bitweft_isa::{
     timing::ACTIVATION_READ_LATENCY,
 };
 
-/// Units that write bytes.
-pub const WRITERS: [&str; 1] = ["write_back"];
+/// The unit that writes bytes.
+pub const WRITER: &str = "write_back";
 
 /// Input of the unit with `activation_storage` = `single_port`: a clock twice as fast, rising with `clock`. Only cells read it.
 pub const MEMORY_CLOCK: &str = "memory_clock";
@@ -242,12 +242,11 @@ fn read_addresses(module: &Module, columns: usize, host_address: &Net) -> Vec<Ne
 fn writes(module: &Module, architecture: &Architecture, host_address: &Net) -> Vec<LaneWrite> {
     let columns = architecture.columns;
     let bits = host_address.width();
-    let [writer] = WRITERS;
     let host_enable = module.input("host_write_enable", 1);
     let host_data = module.input("host_write_data", 32 * columns);
-    let enables = module.input(&format!("{writer}_write_enable"), QUAD);
-    let addresses = module.input(&format!("{writer}_write_address"), QUAD * bits);
-    let data = module.input(&format!("{writer}_write_data"), 32 * columns);
+    let enables = module.input(&format!("{WRITER}_write_enable"), QUAD);
+    let addresses = module.input(&format!("{WRITER}_write_address"), QUAD * bits);
+    let data = module.input(&format!("{WRITER}_write_data"), 32 * columns);
     let enables = module.or(&enables, &module.repeat(&host_enable, QUAD));
     let data = module.mux(&host_enable, &host_data, &data);
     let data = module.registered("write_data", &data);

@@ -36,7 +36,7 @@ use crate::{
 };
 use bitweft_isa::{
     ROWS,
-    architecture::{Architecture, LaneKind},
+    architecture::{Architecture, LaneKind, Storage},
 };
 
 /// The array as a module named `array`.
@@ -100,10 +100,16 @@ pub fn build(architecture: &Architecture) -> Module {
     module
 }
 
-/// Name of the block that holds a lane's accumulators on ECP5, below the array in a flattened netlist.
+/// Names of the blocks that hold the lanes' accumulators on ECP5, row by row, below the array in a flattened netlist; none where
+/// they are not in block RAM.
 #[must_use]
-pub fn accumulator_cell(row: usize, column: usize) -> String {
-    format!("lane_{row}_{column}.accumulators.block_0.block")
+pub fn accumulator_blocks(architecture: &Architecture) -> Vec<Vec<String>> {
+    if architecture.accumulator_storage != Storage::Block {
+        return Vec::new();
+    }
+    let block = |row, column| format!("lane_{row}_{column}.accumulators.block_0.block");
+    let row = |row| (0..architecture.columns).map(|c| block(row, c)).collect();
+    (0..ROWS).map(row).collect()
 }
 
 /// Strobes of the columns that take their word in the first pass, and of those that take it in the second (if there are any).

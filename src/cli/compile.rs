@@ -54,7 +54,7 @@ pub(crate) struct Layer {
 
 impl Compile {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
-        check_output(&self.output, &self.network.files())?;
+        check_output(&self.output, self.network.files())?;
         let board = self.arch.load()?;
         let network = self.network.load(None, console)?;
         let compiled = compile(&network, &board.architecture)

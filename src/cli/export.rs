@@ -54,7 +54,7 @@ struct Exported {
 impl Export {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         let format = self.format()?;
-        check_output(&self.output, &[&self.model])?;
+        check_output(&self.output, [&self.model])?;
         let Model::Integer(network) = self.input.load_model(&self.model)? else {
             let message = format!(
                 "{} is a float network: quantize it first",

@@ -395,9 +395,8 @@ pub(crate) struct NetworkArguments {
 
 impl NetworkArguments {
     /// The files that are read.
-    pub(crate) fn files(&self) -> Vec<&Path> {
-        let calibration = self.calibration.as_deref();
-        calibration.into_iter().chain([&*self.model]).collect()
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.model].into_iter().chain(&self.calibration)
     }
 
     /// Loads, and quantizes if need be: on `--calibration`, else on `data`.

@@ -8,7 +8,10 @@ use bitweft::model::output::replace_file;
 use super::exit::UsageError;
 
 /// Fails where the file's folder is not there, or the file is one of the command's inputs: before any work is done for it.
-pub(crate) fn check_output(path: &Path, inputs: &[&Path]) -> Result<()> {
+pub(crate) fn check_output(
+    path: &Path,
+    inputs: impl IntoIterator<Item = impl AsRef<Path>>,
+) -> Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
@@ -20,13 +23,13 @@ pub(crate) fn check_output(path: &Path, inputs: &[&Path]) -> Result<()> {
     }
     let place = path.canonicalize().ok().filter(|place| place.is_file());
     let overwritten = inputs
-        .iter()
-        .find(|input| place.is_some() && input.canonicalize().ok() == place);
+        .into_iter()
+        .find(|input| place.is_some() && input.as_ref().canonicalize().ok() == place);
     if let Some(input) = overwritten {
         bail!(
             "{}: would be written over {}, which is read: give another file",
             path.display(),
-            input.display()
+            input.as_ref().display()
         );
     }
     Ok(())

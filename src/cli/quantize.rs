@@ -52,7 +52,7 @@ impl Quantize {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         self.widths.required()?;
         let board = self.method.check(&self.widths)?;
-        check_output(&self.output, &[&self.model, &self.calibration])?;
+        check_output(&self.output, [&self.model, &self.calibration])?;
         check_extension(&self.output)?;
         let network = match self.input.load_model(&self.model)? {
             Model::Float(network) => network,

@@ -47,8 +47,7 @@ impl Report {
         let mut inputs = Vec::new();
         let mut kinds = Vec::new();
         let files = files(&self.inputs)?;
-        let read: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-        check_output(&self.output, &read)?;
+        check_output(&self.output, &files)?;
         for file in files {
             let input = input::read(&file)?;
             let kind = input.kind();

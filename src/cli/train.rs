@@ -1,7 +1,7 @@
 //! `bitweft train`.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -162,13 +162,8 @@ struct Trained {
 impl Train {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
         let start = Instant::now();
-        let inputs = [
-            Some(&self.model),
-            Some(&self.data),
-            self.validation.as_ref(),
-        ];
-        let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
-        check_output(&self.output, &inputs)?;
+        let inputs = [&self.model, &self.data].into_iter();
+        check_output(&self.output, inputs.chain(&self.validation))?;
         check_extension(&self.output)?;
         let network = match self.input.load_model(&self.model)? {
             Model::Float(network) => network,

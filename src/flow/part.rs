@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bitweft_hdl::{activation_memory, pll::Family};
+use bitweft_hdl::{activation_memory, array::accumulator_blocks, pll::Family};
 use bitweft_isa::architecture::Architecture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -138,11 +138,17 @@ impl Part {
                 "table `part`, field `router` is `{router}`; it must be router1 or router2"
             ));
         }
-        let banks = activation_memory::blocks(architecture);
-        let blocks = banks.iter().flatten().map(Vec::len).sum();
+        let accumulators = accumulator_blocks(architecture).into_iter().flatten();
+        let activations = activation_memory::blocks(architecture)
+            .into_iter()
+            .flatten();
         for (table, rams, wanted) in [
-            ("accumulators", &self.accumulators, architecture.lanes()),
-            ("activations", &self.activations, blocks),
+            ("accumulators", &self.accumulators, accumulators.count()),
+            (
+                "activations",
+                &self.activations,
+                activations.flatten().count(),
+            ),
         ] {
             let Some(rams) = rams else { continue };
             let found = rams.check(family, wanted);

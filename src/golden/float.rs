@@ -359,15 +359,7 @@ fn softmax(input: &Array3<f32>) -> Array3<f32> {
 
 fn apply_clamp(clamp: Clamp, values: &mut Array3<f32>) {
     if clamp != Clamp::NONE {
-        // Not `f32::clamp`: it panics where low > high, and ONNX defines that case as `high`. NaN stays NaN.
-        values.mapv_inplace(|value| {
-            let raised = if value < clamp.low { clamp.low } else { value };
-            if raised > clamp.high {
-                clamp.high
-            } else {
-                raised
-            }
-        });
+        values.mapv_inplace(|value| clamp.apply(value));
     }
 }
 

@@ -96,6 +96,19 @@ impl Clamp {
     };
 }
 
+impl Clamp {
+    /// `high` where the bounds cross, as ONNX defines it (`f32::clamp` panics there); NaN stays NaN.
+    #[must_use]
+    pub fn apply(self, value: f32) -> f32 {
+        let raised = if value < self.low { self.low } else { value };
+        if raised > self.high {
+            self.high
+        } else {
+            raised
+        }
+    }
+}
+
 /// What a layer computes, on real numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FloatOp {
@@ -198,14 +211,19 @@ pub struct FloatNetwork {
 }
 
 impl FloatNetwork {
-    /// The first layer that has a weight or bias that is no finite number.
+    /// The first layer and filter with a weight or bias that is no finite number.
     #[must_use]
-    pub fn not_finite(&self) -> Option<&FloatLayer> {
-        self.layers.iter().find(|layer| match &layer.op {
-            FloatOp::Convolution { weights, bias, .. } => {
-                weights.iter().chain(bias).any(|value| !value.is_finite())
-            }
-            _ => false,
+    pub fn not_finite(&self) -> Option<(&FloatLayer, usize)> {
+        self.layers.iter().find_map(|layer| {
+            let FloatOp::Convolution { weights, bias, .. } = &layer.op else {
+                return None;
+            };
+            let mut filters = weights.outer_iter().enumerate();
+            let (filter, _) = filters.find(|(filter, weights)| {
+                let own = weights.iter().chain(bias.get(*filter));
+                own.into_iter().any(|value| !value.is_finite())
+            })?;
+            Some((layer, filter))
         })
     }
 

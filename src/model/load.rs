@@ -75,12 +75,14 @@ pub enum ModelError {
         cause: onnx::Error,
     },
     /// A float network with a weight or bias that is NaN or infinite.
-    #[error("{}: layer '{layer}' has a weight or bias that is not finite", path.display())]
+    #[error("{}: layer '{layer}': filter {filter} has a weight or bias that is not finite", path.display())]
     NotFinite {
         /// The file.
         path: PathBuf,
         /// The layer.
         layer: String,
+        /// The filter.
+        filter: usize,
     },
     /// A `.bw` file.
     #[error("{}: {cause}", path.display())]
@@ -101,11 +103,12 @@ pub fn load_model(path: impl AsRef<Path>) -> Result<Model, ModelError> {
     let path = path.as_ref();
     let model = read_model(path)?;
     if let Model::Float(network) = &model
-        && let Some(layer) = network.not_finite()
+        && let Some((layer, filter)) = network.not_finite()
     {
         return Err(ModelError::NotFinite {
             path: path.to_owned(),
             layer: layer.name.clone(),
+            filter,
         });
     }
     Ok(model)

@@ -172,7 +172,7 @@ impl Block {
             }));
             let clamp = clamp_of(&layer.op);
             for image in &mut output {
-                image.mapv_inplace(|value| value.max(clamp.low).min(clamp.high));
+                image.mapv_inplace(|value| clamp.apply(value));
             }
             observe(layer.output, &output)?;
             execution.store(index, output);

@@ -53,7 +53,7 @@ pub use report::{LayerReport, Report};
 pub use sensitivity::Weighting;
 
 use crate::golden::float;
-use crate::model::float::{FloatNetwork, FloatOp};
+use crate::model::float::FloatNetwork;
 use crate::model::integer::IntegerNetwork;
 use calibration::Calibration;
 use report::report;
@@ -287,16 +287,9 @@ fn check(
             }
         }
     }
-    for layer in &network.layers {
-        if let FloatOp::Convolution { weights, bias, .. } = &layer.op {
-            for (filter, weights) in weights.outer_iter().enumerate() {
-                let finite = bias.get(filter).is_none_or(|bias| bias.is_finite());
-                if !finite || weights.iter().any(|w| !w.is_finite()) {
-                    let layer = layer.name.clone();
-                    return Err(QuantError::WeightNotFinite { layer, filter });
-                }
-            }
-        }
+    if let Some((layer, filter)) = network.not_finite() {
+        let layer = layer.name.clone();
+        return Err(QuantError::WeightNotFinite { layer, filter });
     }
     // Settles that all tensors exist and all shapes fit, once, before any statistics.
     float::run_selected(network, calibration[0].view(), &[network.output])?;

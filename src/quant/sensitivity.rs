@@ -206,10 +206,7 @@ impl Plan {
     ) -> Self {
         let filters = units(losses, options.objective);
         let cost = cost(&filters, &bits);
-        let pairs = filters.iter().flatten().zip(bits.iter().flatten());
-        let sensitivity = pairs
-            .map(|(unit, bits)| unit.sensitivity[usize::from(*bits)])
-            .sum();
+        let sensitivity = sensitivity(losses, &bits);
         let units: Vec<Unit> = filters.into_iter().flatten().collect();
         let best = allocate::allocate(&units, cost, 0, 8);
         let bound = best.map_or(sensitivity, |best| best.lower_bound);
@@ -267,41 +264,50 @@ pub(crate) fn whole(
     plan: impl Fn(&[Option<LayerLoss>]) -> Result<Plan, QuantError>,
 ) -> Result<Plan, QuantError> {
     let mut found = plan(losses)?;
-    let mut spared = losses.to_vec();
-    for layer in spared.iter_mut().flatten() {
-        layer.on_every_path |= everywhere;
-    }
     let more_than_all = 1.0 + pruned(losses);
+    let mut spared = vec![false; losses.len()];
     loop {
-        let mut again = false;
-        for (layer, bits) in spared.iter_mut().zip(&found.bits) {
-            if let Some(layer) = layer
-                && layer.on_every_path
-                && bits.iter().all(|bits| *bits == 0)
-            {
-                layer.on_every_path = false;
-                layer
-                    .loss
-                    .iter_mut()
-                    .for_each(|loss| loss[0] += more_than_all);
-                again = true;
-            }
+        let is_cut = |layer: &Option<LayerLoss>, bits: &[u8]| {
+            let must_not = layer
+                .as_ref()
+                .is_some_and(|l| everywhere || l.on_every_path);
+            must_not && bits.iter().all(|bits| *bits == 0)
+        };
+        let before = spared.clone();
+        for (spared, (layer, bits)) in spared.iter_mut().zip(losses.iter().zip(&found.bits)) {
+            *spared |= is_cut(layer, bits);
         }
-        if !again {
+        if spared == before {
             return Ok(found);
         }
-        let better = plan(&spared)?;
-        let pairs = losses.iter().flatten().flat_map(|layer| &layer.loss);
-        let sensitivity = pairs
-            .zip(better.bits.iter().flatten())
-            .map(|(loss, bits)| loss[usize::from(*bits)])
-            .sum();
+        let mut raised = losses.to_vec();
+        let cut = raised
+            .iter_mut()
+            .zip(&spared)
+            .filter(|(_, spared)| **spared);
+        for loss in cut
+            .filter_map(|(layer, _)| layer.as_mut())
+            .flat_map(|l| &mut l.loss)
+        {
+            loss[0] += more_than_all;
+        }
+        let bits = plan(&raised)?.bits;
+        let sensitivity = sensitivity(losses, &bits);
         found = Plan {
-            bits: better.bits,
+            bits,
             sensitivity,
             sensitivity_bound: f64::min(found.sensitivity_bound, sensitivity),
         };
     }
+}
+
+/// Loss of all filters at these widths.
+fn sensitivity(losses: &[Option<LayerLoss>], bits: &[Vec<u8>]) -> f64 {
+    let filters = losses.iter().flatten().flat_map(|layer| &layer.loss);
+    filters
+        .zip(bits.iter().flatten())
+        .map(|(loss, bits)| loss[usize::from(*bits)])
+        .sum()
 }
 
 /// The filters of every layer as units of an objective.

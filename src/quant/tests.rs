@@ -2,7 +2,8 @@ use ndarray::{Array1, Array3, Array4};
 
 use super::*;
 use crate::model::float::{
-    Clamp, ConvolutionKind, FloatLayer, FloatTensor, InputTransform, Padding, Shape, Window,
+    Clamp, ConvolutionKind, FloatLayer, FloatOp, FloatTensor, InputTransform, Padding, Shape,
+    Window,
 };
 use crate::model::integer::{IntegerConvolution, IntegerOp};
 

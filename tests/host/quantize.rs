@@ -409,3 +409,46 @@ fn outputs_are_checked_first() {
     }
     assert_eq!(std::fs::read(&copy).expect("reads"), before);
 }
+
+/// Weights that are no numbers are refused by every command that reads the network, with file, layer and filter.
+#[test]
+fn networks_with_nan_are_refused() {
+    let setup = Setup::new();
+    let mut bytes = std::fs::read(&setup.model).expect("reads");
+    // Most of the file is weights: somewhere in these eight bytes is a whole number, which becomes NaN.
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8].fill(0xff);
+    let broken = setup.path("broken.onnx");
+    std::fs::write(&broken, bytes).expect("writes");
+    let images = ["--data", &setup.images];
+    for arguments in [
+        &["inspect", &broken][..],
+        &["evaluate", &broken, images[0], images[1]],
+    ] {
+        assert_contains(
+            &fails(1, arguments),
+            &["broken.onnx", "filter", "not finite"],
+        );
+    }
+}
+
+#[test]
+fn figures_that_mean_nothing_are_refused() {
+    let setup = Setup::new();
+    let (model, images) = (&*setup.model, &*setup.images);
+    let evaluate = ["evaluate", model, "--data", images, "--limit", "0"];
+    assert_contains(&fails(2, &evaluate), &["--limit"]);
+    let objective = [
+        "experiment",
+        "objective",
+        model,
+        "--calibration",
+        images,
+        "--data",
+        images,
+    ];
+    for option in ["--tolerance=nan", "--tolerance=-1", "--losses=1,nan"] {
+        let error = fails(2, &[&objective[..], &[option]].concat());
+        assert_contains(&error, &["from 0 to 100"]);
+    }
+}

@@ -1,7 +1,7 @@
 //! Activation memory against an array of bytes.
 
 use crate::support::{Random, Unit, architecture};
-use bitweft_hdl::activation_memory::{WRITE_TO_READ, WRITERS, activation_memory, address_bits};
+use bitweft_hdl::activation_memory::{WRITE_TO_READ, WRITER, activation_memory, address_bits};
 use bitweft_isa::{architecture::Architecture, timing::ACTIVATION_READ_LATENCY};
 use std::collections::VecDeque;
 
@@ -114,39 +114,31 @@ fn drive_write(
     host_row: usize,
 ) -> Vec<(usize, usize)> {
     let (bits, depth) = (address_bits(architecture), architecture.activation_words);
-    let choice = random.between(0, WRITERS.len() + 1);
-    unit.set("host_write_enable", u64::from(choice == WRITERS.len()));
+    // The writer, the host or nobody.
+    let choice = random.between(0, 2);
+    unit.set("host_write_enable", u64::from(choice == 1));
     unit.set_bytes("host_write_data", data);
-    let mut written = Vec::new();
-    if choice == WRITERS.len() {
-        written.extend((0..4).map(|lane| (lane, host_row)));
+    let mut rows: Vec<usize> = (0..4).map(|_| random.between(0, depth - 1)).collect();
+    let enables = if choice == 0 { random.next() & 15 } else { 0 };
+    if architecture.drain_ways == 1 {
+        rows.fill(random.between(0, depth - 1));
     }
-    for (index, writer) in WRITERS.iter().enumerate() {
-        let mut rows: Vec<usize> = (0..4).map(|_| random.between(0, depth - 1)).collect();
-        let enables = if choice == index {
-            random.next() & 15
-        } else {
-            0
-        };
-        if architecture.drain_ways == 1 {
-            rows.fill(random.between(0, depth - 1));
-        }
-        let packed = rows
-            .iter()
-            .rev()
-            .fold(0, |all, &row| all << bits | row as u64);
-        let noise = random.bytes(data.len());
-        unit.set(&format!("{writer}_write_enable"), enables);
-        unit.set(&format!("{writer}_write_address"), packed);
-        let data = if choice == index { data } else { &noise };
-        unit.set_bytes(&format!("{writer}_write_data"), data);
-        written.extend(
-            (0..4)
-                .filter(|lane| enables >> lane & 1 == 1)
-                .map(|lane| (lane, rows[lane])),
-        );
+    let packed = rows
+        .iter()
+        .rev()
+        .fold(0, |all, &row| all << bits | row as u64);
+    let noise = random.bytes(data.len());
+    unit.set(&format!("{WRITER}_write_enable"), enables);
+    unit.set(&format!("{WRITER}_write_address"), packed);
+    let writer_data = if choice == 0 { data } else { &noise };
+    unit.set_bytes(&format!("{WRITER}_write_data"), writer_data);
+    if choice == 1 {
+        return (0..4).map(|lane| (lane, host_row)).collect();
     }
-    written
+    (0..4)
+        .filter(|lane| enables >> lane & 1 == 1)
+        .map(|lane| (lane, rows[lane]))
+        .collect()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::{Random, Unit};
 use bitweft_hdl::{
-    activation_memory::{WRITERS, activation_memory, address_bits},
+    activation_memory::{WRITER, activation_memory, address_bits},
     builder::{Module, Net},
     fetch::{DESCRIPTOR_FIELDS, fetch},
 };
@@ -305,11 +305,9 @@ fn wired(architecture: &Architecture) -> Module {
         let paired = fields.iter().find(|(name, _)| *name == "paired");
         ports.extend(paired.map(|(name, net)| ((*name).to_owned(), net.clone())));
     }
-    for writer in WRITERS {
-        ports.push((format!("{writer}_write_enable"), zero(QUAD)));
-        ports.push((format!("{writer}_write_address"), zero(QUAD * bits)));
-        ports.push((format!("{writer}_write_data"), nothing.clone()));
-    }
+    ports.push((format!("{WRITER}_write_enable"), zero(QUAD)));
+    ports.push((format!("{WRITER}_write_address"), zero(QUAD * bits)));
+    ports.push((format!("{WRITER}_write_data"), nothing.clone()));
     let ports: Vec<(&str, &Net)> = ports.iter().map(|(name, net)| (&**name, net)).collect();
     let memory = m.instance("memory", &activation_memory(architecture), &ports);
     for (name, wire) in &words {

@@ -89,7 +89,7 @@ impl SourceArguments {
     /// Loads network and `sets` sets of images.
     pub(super) fn load(&self, sets: usize) -> Result<Source> {
         if let Some(path) = &self.svg {
-            check_output(path, &[&self.model, &self.calibration])?;
+            check_output(path, [&self.model, &self.calibration])?;
         }
         let Model::Float(network) = self.input.load_model(&self.model)? else {
             let message = format!(

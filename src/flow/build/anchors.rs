@@ -6,12 +6,9 @@
 use std::collections::HashSet;
 
 use bitweft_hdl::{
-    ACTIVATIONS, ARRAY, BOARD_TOP, PROCESSOR, activation_memory, array::accumulator_cell,
+    ACTIVATIONS, ARRAY, BOARD_TOP, PROCESSOR, activation_memory, array::accumulator_blocks,
 };
-use bitweft_isa::{
-    ROWS,
-    architecture::{Architecture, Storage},
-};
+use bitweft_isa::architecture::Architecture;
 
 use crate::flow::part::{BlockRams, Part};
 
@@ -41,15 +38,14 @@ pub(super) fn anchors(architecture: &Architecture, part: &Part, top: &str) -> Ve
         })
         .collect();
     let mut tie = |rams: &BlockRams, cell: String, (part, parts): (usize, usize), column: usize| {
-        let places = rams.rows.len();
-        let y = rams.rows[middle(part, parts, places)];
+        let y = rams.rows[middle(part, parts, rams.rows.len())];
         let width = rams.columns.first().unwrap_or(&0) + rams.columns.last().unwrap_or(&0);
         let x = middle(column, architecture.columns, width);
-        let free = rams.rows.iter().flat_map(|&y| {
+        let places = rams.rows.iter().flat_map(|&y| {
             let columns = rams.columns.iter().enumerate();
             columns.map(move |(index, &x)| (x, y, index % BlockRams::GROUP))
         });
-        let nearest = free
+        let nearest = places
             .filter(|place| !taken.contains(place))
             .min_by_key(|place| (place.1.abs_diff(y), place.0.abs_diff(x)));
         let Some((x, y, index)) = nearest else { return };
@@ -59,13 +55,11 @@ pub(super) fn anchors(architecture: &Architecture, part: &Part, top: &str) -> Ve
             bel: format!("X{x}/Y{y}/EBR{index}"),
         });
     };
-    if let Some(rams) = &part.accumulators
-        && architecture.accumulator_storage == Storage::Block
-    {
-        for row in 0..ROWS {
-            for column in 0..architecture.columns {
-                let cell = format!("{ARRAY}.{}", accumulator_cell(row, column));
-                tie(rams, cell, (row, ROWS), column);
+    if let Some(rams) = &part.accumulators {
+        let rows = accumulator_blocks(architecture);
+        for (row, lanes) in rows.iter().enumerate() {
+            for (column, block) in lanes.iter().enumerate() {
+                tie(rams, format!("{ARRAY}.{block}"), (row, rows.len()), column);
             }
         }
     }
@@ -73,8 +67,12 @@ pub(super) fn anchors(architecture: &Architecture, part: &Part, top: &str) -> Ve
         for (column, bank) in activation_memory::blocks(architecture).iter().enumerate() {
             for (half, blocks) in bank.iter().enumerate() {
                 for block in blocks {
-                    let cell = format!("{ACTIVATIONS}.{block}");
-                    tie(rams, cell, (half, bank.len()), column);
+                    tie(
+                        rams,
+                        format!("{ACTIVATIONS}.{block}"),
+                        (half, bank.len()),
+                        column,
+                    );
                 }
             }
         }

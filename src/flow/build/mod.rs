@@ -112,7 +112,7 @@ impl Design {
         })
     }
 
-    /// With the accumulators of the architecture tied to block RAMs, if the part's table says to which.
+    /// With the architecture's memories, and other cells, tied to the places that the part's tables give them.
     #[must_use]
     pub fn anchored(mut self, architecture: &Architecture) -> Self {
         self.anchors = anchors::anchors(architecture, &self.part, self.top);
