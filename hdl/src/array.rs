@@ -32,7 +32,7 @@
 use crate::{
     builder::{Module, Net},
     dot::{self, Control, DotInputs},
-    lane, row,
+    lane, reset, row,
 };
 use bitweft_isa::{
     ROWS,
@@ -73,7 +73,13 @@ pub fn build(architecture: &Architecture) -> Module {
     let mut rows = Vec::with_capacity(ROWS);
     for index in 0..ROWS {
         for (group, controls) in groups.iter_mut().enumerate() {
-            *controls = row::next(&module, &row, &format!("row_{index}_{group}"), controls);
+            let name = format!("row_{index}_{group}");
+            let reset = if architecture.is_wide() {
+                reset::held(&module, &format!("{name}_reset"))
+            } else {
+                module.reset()
+            };
+            *controls = row::next(&module, &row, &name, controls, &reset);
         }
         let lanes = feed.words.iter().enumerate().map(|(column, word)| {
             let controls = &groups[groups.len() * column / architecture.columns];

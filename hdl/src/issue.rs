@@ -6,7 +6,7 @@
 //! chunk starts when `chunk_filled` has come for it and, for a block's first one, a half of the accumulators is free (2 at
 //! `start`; `block_drained` gives one back). It issues the all-ones plane (the zero word), then `planes_per_chunk` planes from
 //! `plane_base` on (over all chunks of a block; every block starts again), one a cycle, and lasts `timing::chunk_cycles`. The exact
-//! rules are 3 to 6 of `timing`. With a plane issued in cycle t, P = t + `PLANE_LATENCY`:
+//! rules are 3 to 6 of `timing`. With a plane issued in cycle t, P = t + `timing::plane_latency`:
 //! - t + 1: `chunk_released`, if it is the chunk's last;
 //! - P: `plane_word`, `plane_bank`;
 //! - P + `dot_latency`: `horner_first` (the filter's first plane), `horner_sign` (bit K - 1 of the word);

@@ -22,6 +22,7 @@ pub mod pool;
 pub mod port;
 pub mod post;
 pub mod requantizer;
+mod reset;
 mod row;
 pub mod sequencer;
 pub mod top;

@@ -12,7 +12,10 @@
 //! capture at row 1    _________/~~~\___
 //! ```
 
-use crate::{builder::Module, dot::Control};
+use crate::{
+    builder::{Module, Net},
+    dot::Control,
+};
 
 /// The register of a row: an input a control, and the output `next_` and its name.
 pub(crate) fn build(controls: &[Control]) -> Module {
@@ -37,8 +40,10 @@ pub(crate) fn next(
     row: &Module,
     instance: &str,
     controls: &[Control],
+    reset: &Net,
 ) -> Vec<Control> {
-    let ports: Vec<_> = controls.iter().map(|c| (c.name, &c.net)).collect();
+    let mut ports: Vec<_> = controls.iter().map(|c| (c.name, &c.net)).collect();
+    ports.push(("reset", reset));
     let outputs = module.instance(instance, row, &ports);
     controls
         .iter()

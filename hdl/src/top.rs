@@ -15,6 +15,7 @@ use crate::{
     pool::pool,
     port::port,
     post::post,
+    reset,
     sequencer::sequencer,
     write_back::write_back,
 };
@@ -145,7 +146,7 @@ pub fn build(architecture: &Architecture) -> Module {
     }
     posts(&mut wires, architecture);
     for (name, unit) in &units {
-        connect(&wires, name, unit);
+        connect(&wires, name, unit, architecture);
     }
     for name in OUTPUTS {
         module.output(name, &wires.get(name));
@@ -159,9 +160,9 @@ pub fn build(architecture: &Architecture) -> Module {
 }
 
 /// Instantiates a unit: inputs by name (addresses cut to their width), outputs onto their wires.
-fn connect(wires: &Wires, name: &str, unit: &Module) {
+fn connect(wires: &Wires, name: &str, unit: &Module, architecture: &Architecture) {
     let m = &wires.module;
-    let inputs: Vec<(String, Net)> = unit
+    let mut inputs: Vec<(String, Net)> = unit
         .ports()
         .into_iter()
         .filter(|(port, is_input, _)| *is_input && port != "clock" && port != "reset")
@@ -175,6 +176,10 @@ fn connect(wires: &Wires, name: &str, unit: &Module) {
             (port, net)
         })
         .collect();
+    let has_reset = unit.ports().iter().any(|(port, ..)| port == "reset");
+    if architecture.is_wide() && has_reset {
+        inputs.push(("reset".into(), reset::held(m, &format!("{name}_reset"))));
+    }
     let inputs: Vec<(&str, &Net)> = inputs
         .iter()
         .map(|(port, net)| (port.as_str(), net))

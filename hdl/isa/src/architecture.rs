@@ -44,8 +44,8 @@ pub struct Architecture {
     /// (`descriptor` field `paired`), which takes table lanes and an even number of quads.
     #[serde(default = "one")]
     pub fill_words: usize,
-    /// Registers side by side that hold a row's controls, each for the columns near it: 1 to `columns`. Changes no cycle; a wide
-    /// array is faster with more.
+    /// Registers side by side that hold a row's controls, each for the columns near it: 1 to `columns`. With more than one the
+    /// processor is taken to be spread over a large die: plane addresses and reset have registers on their way.
     #[serde(default = "one")]
     pub control_groups: usize,
     /// Bits of an accumulator; 20 to 32.
@@ -283,6 +283,12 @@ impl Architecture {
     #[must_use]
     pub fn mac_bits(&self) -> usize {
         self.lanes() * self.inputs()
+    }
+
+    /// Whether the processor is spread over a large die: what goes all over it has registers on the way.
+    #[must_use]
+    pub fn is_wide(&self) -> bool {
+        self.control_groups > 1
     }
 
     /// Accumulator positions of one half: the sum of inputs, and up to `positions_max - 1` filters.

@@ -91,14 +91,20 @@ pub fn fetch_latency(architecture: &Architecture) -> usize {
 /// From `fill_enable` of a table entry to the first cycle in which `plane_word` (at the same row) reads it.
 pub const TABLE_WRITE_LATENCY: usize = 3;
 
-/// From the issue of a plane to `plane_word` at row 0: RAM output, fabric register, register behind the
-/// choice of the all-ones plane.
-pub const PLANE_LATENCY: usize = 3;
+/// From a plane's address at its block RAM to its word: RAM output, fabric register.
+pub const PLANE_READ_LATENCY: usize = 2;
+
+/// From the issue of a plane to `plane_word` at row 0: where block RAMs lie all over a large die, a register of the address near some of
+/// them; the read; the register behind the choice of the all-ones plane.
+#[must_use]
+pub fn plane_latency(architecture: &Architecture) -> usize {
+    usize::from(architecture.is_wide()) + PLANE_READ_LATENCY + 1
+}
 
 /// From the issue of a chunk's last access to the first cycle in which the chunk's first plane can be issued.
 #[must_use]
 pub fn fill_to_plane(architecture: &Architecture) -> usize {
-    fetch_latency(architecture) + 1 + TABLE_WRITE_LATENCY - PLANE_LATENCY
+    fetch_latency(architecture) + 1 + TABLE_WRITE_LATENCY - plane_latency(architecture)
 }
 
 /// From the issue of a chunk's last plane to the first cycle in which an access that refills its table bank
@@ -123,7 +129,7 @@ const _: () = assert!(CHUNK_CYCLES_MIN >= ACCUMULATOR_UPDATE_LATENCY);
 /// the filter's accumulator itself.
 #[must_use]
 pub fn plane_to_grant(architecture: &Architecture) -> usize {
-    PLANE_LATENCY + accumulator_delay(architecture) - GRANT_LATENCY
+    plane_latency(architecture) + accumulator_delay(architecture) - GRANT_LATENCY
 }
 
 /// From the issue of a filter's last plane to the first cycle in which a drain read of its accumulator can be granted.

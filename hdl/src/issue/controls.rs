@@ -5,7 +5,7 @@ use crate::builder::{Module, Net};
 use bitweft_isa::{
     architecture::Architecture,
     timing::{
-        ACCUMULATOR_UPDATE_LATENCY, GRANT_LATENCY, PLANE_LATENCY, accumulator_delay, dot_latency,
+        ACCUMULATOR_UPDATE_LATENCY, GRANT_LATENCY, accumulator_delay, dot_latency, plane_latency,
     },
 };
 
@@ -27,7 +27,7 @@ pub(super) fn controls(
     word: &Net,
     flag: &Net,
 ) {
-    let cycles = PLANE_LATENCY - 1;
+    let cycles = plane_latency(architecture) - 1;
     let active = m.delayed_reset("active_at", &plane.active, cycles);
     let labels = m.concat(&[
         &plane.all_ones,

@@ -1,7 +1,8 @@
 //! Plane memory: the words, and the flags of last planes in a memory of their own, so that block RAM widths are used up.
 //!
 //! Both lie in segments no deeper than a block RAM: the choice among several blocks must not come in the cycle of
-//! a block's slow output. A single-port RAM holds both side by side.
+//! a block's slow output. A single-port RAM holds both side by side. On a large die a word is held in slices, whose blocks take their addresses,
+//! strobes and data from registers near them.
 
 use crate::{
     builder::{Module, Net},
@@ -9,11 +10,9 @@ use crate::{
 };
 use bitweft_isa::{
     architecture::{Architecture, Storage},
-    timing::PLANE_LATENCY,
+    timing::PLANE_READ_LATENCY,
 };
 
-/// Cycles from an address to its word; one more is the register behind the choice of the all-ones plane.
-const READ_LATENCY: usize = PLANE_LATENCY - 1;
 /// Words of a segment of flags.
 const FLAG_SEGMENT: usize = 1 << 14;
 
@@ -36,7 +35,7 @@ fn word_segment(architecture: &Architecture) -> usize {
     }
 }
 
-/// Word and flag, `READ_LATENCY` cycles after the address; declares the write port.
+/// Word and flag, `timing::plane_latency` less 1 after the address; declares the write port.
 pub(super) fn read(m: &Module, architecture: &Architecture, address: &Net) -> (Net, Net) {
     let inputs = architecture.inputs();
     let depth = architecture.plane_words;
@@ -46,7 +45,7 @@ pub(super) fn read(m: &Module, architecture: &Architecture, address: &Net) -> (N
             storage: Storage::SinglePort,
             width: inputs + 1,
             depth,
-            latency: READ_LATENCY,
+            latency: PLANE_READ_LATENCY,
         };
         let ports = MemoryPorts {
             write_enable: &m.input("plane_write_enable", 1),
@@ -69,47 +68,127 @@ pub(super) fn read(m: &Module, architecture: &Architecture, address: &Net) -> (N
         write_data: &m.bit(&data, inputs),
         ..words
     };
-    let word = segmented(m, "plane_memory", depth, word_segment(architecture), &words);
-    let flag = segmented(m, "flag_memory", depth, FLAG_SEGMENT, &flags);
-    (word, flag)
+    let step = word_segment(architecture);
+    let slices = architecture.control_groups.min(inputs);
+    let word = Segmented::new(m, "plane_memory", depth, step, &words);
+    let flag = Segmented::new(m, "flag_memory", depth, FLAG_SEGMENT, &flags);
+    if !architecture.is_wide() {
+        return (word.read(m), flag.read(m));
+    }
+    let slices: Vec<Net> = (0..slices)
+        .map(|slice| word.slice(m, slice, slices).read(m))
+        .collect();
+    (
+        m.concat(&slices.iter().collect::<Vec<_>>()),
+        flag.slice(m, 0, 1).read(m),
+    )
 }
 
-/// A memory of `depth` words in segments of `step` (a power of two; the last one has what is left). `write_data` is a cycle after
-/// the strobe and the address.
-fn segmented(m: &Module, name: &str, depth: usize, step: usize, ports: &MemoryPorts<'_>) -> Net {
-    let bits = ports.read_address.width();
-    let low = (step.trailing_zeros() as usize).min(bits);
-    let write_address = m.truncate(ports.write_address, low);
-    let write_address = m.registered(&format!("{name}_write_address"), &write_address);
-    let segments: Vec<Net> = (0..depth.div_ceil(step))
-        .map(|index| {
-            let memory = Memory {
-                storage: Storage::Block,
-                width: ports.write_data.width(),
-                depth: (depth - index * step).clamp(2, step),
-                latency: READ_LATENCY,
-            };
-            let write_enable = if bits > low {
-                let segment = m.slice(ports.write_address, low, bits - low);
-                m.and(ports.write_enable, &m.equals(&segment, index as u64))
-            } else {
-                ports.write_enable.clone()
-            };
-            let write_enable = m.registered_reset(&format!("{name}_write_{index}"), &write_enable);
-            let narrow = |address: &Net| m.truncate(address, memory.address_bits());
-            let ports = MemoryPorts {
-                write_enable: &write_enable,
-                write_address: &narrow(&write_address),
-                write_data: ports.write_data,
-                read_address: &narrow(ports.read_address),
-            };
-            memory.instance(m, &format!("{name}_{index}"), &ports)
-        })
-        .collect();
-    if bits == low {
-        return segments[0].clone();
+/// A memory of `depth` words in segments of `step` (a power of two; the last one has what is left).
+struct Segmented {
+    name: String,
+    depth: usize,
+    step: usize,
+    read_address: Net,
+    /// A cycle after the strobe and the address that the host gives, as these are.
+    write_data: Net,
+    /// Within a segment.
+    write_address: Net,
+    /// One a segment.
+    write_enables: Net,
+}
+
+impl Segmented {
+    /// `write_data` is a cycle after the strobe and the address.
+    fn new(m: &Module, name: &str, depth: usize, step: usize, ports: &MemoryPorts<'_>) -> Self {
+        let bits = ports.read_address.width();
+        let low = (step.trailing_zeros() as usize).min(bits);
+        let write_address = m.truncate(ports.write_address, low);
+        let write_enables: Vec<Net> = (0..depth.div_ceil(step))
+            .map(|index| {
+                let write_enable = if bits > low {
+                    let segment = m.slice(ports.write_address, low, bits - low);
+                    m.and(ports.write_enable, &m.equals(&segment, index as u64))
+                } else {
+                    ports.write_enable.clone()
+                };
+                m.registered_reset(&format!("{name}_write_{index}"), &write_enable)
+            })
+            .collect();
+        Self {
+            name: name.into(),
+            depth,
+            step,
+            read_address: ports.read_address.clone(),
+            write_data: ports.write_data.clone(),
+            write_address: m.registered(&format!("{name}_write_address"), &write_address),
+            write_enables: m.concat(&write_enables.iter().collect::<Vec<_>>()),
+        }
     }
-    let index = m.slice(ports.read_address, low, bits - low);
-    let index = m.delayed(&format!("{name}_segment"), &index, READ_LATENCY);
-    m.select(&index, &segments)
+
+    /// One of `slices` slices of the words, whose ports have registers of their own.
+    fn slice(&self, m: &Module, index: usize, slices: usize) -> Self {
+        let width = self.write_data.width();
+        let low = width * index / slices;
+        let write_data = m.slice(&self.write_data, low, width * (index + 1) / slices - low);
+        let ports = [
+            ("read_address", &self.read_address),
+            ("write_address", &self.write_address),
+            ("write_enables", &self.write_enables),
+            ("write_data", &write_data),
+        ];
+        // Kept apart, so that synthesis does not make the slices' addresses one register again.
+        let name = format!("{}_{index}", self.name);
+        let register = Module::new(format!("{name}_ports"));
+        register.attribute("keep_hierarchy");
+        for (port, net) in ports {
+            let held =
+                register.registered(&format!("held_{port}"), &register.input(port, net.width()));
+            register.output(&format!("late_{port}"), &held);
+        }
+        let outputs = m.instance(&format!("{name}_ports"), &register, &ports);
+        let late = |port| outputs.get(port).clone();
+        Self {
+            name,
+            read_address: late("late_read_address"),
+            write_address: late("late_write_address"),
+            write_enables: late("late_write_enables"),
+            write_data: late("late_write_data"),
+            ..*self
+        }
+    }
+
+    /// The word, `PLANE_READ_LATENCY` after the address.
+    fn read(&self, m: &Module) -> Net {
+        let segments: Vec<Net> = (0..self.write_enables.width())
+            .map(|index| {
+                let memory = Memory {
+                    storage: Storage::Block,
+                    width: self.write_data.width(),
+                    depth: (self.depth - index * self.step).clamp(2, self.step),
+                    latency: PLANE_READ_LATENCY,
+                };
+                let narrow = |address: &Net| m.truncate(address, memory.address_bits());
+                let ports = MemoryPorts {
+                    write_enable: &m.bit(&self.write_enables, index),
+                    write_address: &narrow(&self.write_address),
+                    write_data: &self.write_data,
+                    read_address: &narrow(&self.read_address),
+                };
+                memory.instance(m, &format!("{}_{index}", self.name), &ports)
+            })
+            .collect();
+        let low = self.write_address.width();
+        let bits = self.read_address.width() - low;
+        if bits == 0 {
+            return segments[0].clone();
+        }
+        let index = m.slice(&self.read_address, low, bits);
+        let index = m.delayed(
+            &format!("{}_segment", self.name),
+            &index,
+            PLANE_READ_LATENCY,
+        );
+        m.select(&index, &segments)
+    }
 }

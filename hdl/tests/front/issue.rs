@@ -9,7 +9,7 @@ use bitweft_isa::{
     architecture::{Architecture, LaneKind},
     descriptor::Descriptor,
     timing::{
-        GRANT_LATENCY, PLANE_LATENCY, accumulator_delay, dot_latency, fill_to_plane,
+        GRANT_LATENCY, accumulator_delay, dot_latency, fill_to_plane, plane_latency,
         plane_to_drain, plane_to_grant,
     },
 };
@@ -142,7 +142,7 @@ fn check_planes(unit: &Unit, architecture: &Architecture, planes: &[Option<Plane
     );
     let released = ago(planes, cycle, 1).is_some_and(|plane| plane.ends_chunk);
     assert_eq!(unit.is("chunk_released"), released, "cycle {cycle}");
-    if let Some(plane) = ago(planes, cycle, PLANE_LATENCY) {
+    if let Some(plane) = ago(planes, cycle, plane_latency(architecture)) {
         let bytes: Vec<u8> = unit
             .words("plane_word")
             .iter()
@@ -155,7 +155,11 @@ fn check_planes(unit: &Unit, architecture: &Architecture, planes: &[Option<Plane
         );
         assert_eq!(unit.get("plane_bank"), plane.bank, "cycle {cycle}");
     }
-    if let Some(plane) = ago(planes, cycle, PLANE_LATENCY + dot_latency(architecture)) {
+    if let Some(plane) = ago(
+        planes,
+        cycle,
+        plane_latency(architecture) + dot_latency(architecture),
+    ) {
         let sign = plane.word.last().is_some_and(|byte| byte >> 7 == 1);
         assert_eq!(unit.is("horner_first"), plane.first, "cycle {cycle}");
         assert_eq!(unit.is("horner_sign"), sign, "cycle {cycle}");
@@ -163,7 +167,7 @@ fn check_planes(unit: &Unit, architecture: &Architecture, planes: &[Option<Plane
     let last = ago(
         planes,
         cycle,
-        PLANE_LATENCY + accumulator_delay(architecture),
+        plane_latency(architecture) + accumulator_delay(architecture),
     );
     let last = last.filter(|plane| plane.last);
     assert_eq!(
@@ -289,6 +293,7 @@ fn planes_and_controls_come_in_their_cycles() {
         let architecture = Architecture {
             lane,
             plane_words,
+            control_groups: if quads == 18 { 2 } else { 1 },
             ..architecture(2, quads)
         };
         let mut random = Random(seed);
