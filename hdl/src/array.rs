@@ -1,4 +1,4 @@
-//! The array: `ROWS` rows of `columns` lanes, all on the same filter and plane, each lane on its own output pixel.
+//! The array: `lane_rows` rows of `columns` lanes, all on the same filter and plane, each lane on its own output pixel.
 //!
 //! Ports, with the cycle in which they are for row 0, whose lanes use them a cycle later; row r uses them r cycles after row 0
 //! (systolic). `x_bus` carries row r's words r cycles after `capture`.
@@ -34,10 +34,7 @@ use crate::{
     dot::{self, Control, DotInputs},
     lane, reset, row,
 };
-use bitweft_isa::{
-    ROWS,
-    architecture::{Architecture, LaneKind, Storage},
-};
+use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 
 /// The array as a module named `array`.
 #[must_use]
@@ -70,8 +67,8 @@ pub fn build(architecture: &Architecture) -> Module {
 
     let row = row::build(&controls);
     let mut groups = vec![controls; architecture.control_groups];
-    let mut rows = Vec::with_capacity(ROWS);
-    for index in 0..ROWS {
+    let mut rows = Vec::with_capacity(architecture.lane_rows);
+    for index in 0..architecture.lane_rows {
         for (group, controls) in groups.iter_mut().enumerate() {
             let name = format!("row_{index}_{group}");
             let reset = if architecture.is_wide() {
@@ -115,7 +112,7 @@ pub fn accumulator_blocks(architecture: &Architecture) -> Vec<Vec<String>> {
     }
     let block = |row, column| format!("lane_{row}_{column}.accumulators.block_0.block");
     let row = |row| (0..architecture.columns).map(|c| block(row, c)).collect();
-    (0..ROWS).map(row).collect()
+    (0..architecture.lane_rows).map(row).collect()
 }
 
 /// Strobes of the columns that take their word in the first pass, and of those that take it in the second (if there are any).

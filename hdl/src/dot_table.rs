@@ -1,4 +1,4 @@
-//! Dot unit by distributed arithmetic: a quad's eight sums x0 +- x1 +- x2 +- x3 in a LUTRAM of 16 words (two banks), a
+//! Dot unit by distributed arithmetic: a quad's eight sums x0 +- x1 +- x2 +- x3 in a memory of 16 words (two banks; LUTRAM where there is some), a
 //! registered read, and a registered tree of adders that add or subtract.
 //!
 //! A plane takes one read a quad where an adder tree takes three additions. The fill computes the sums on their way
@@ -11,7 +11,7 @@ use crate::{
     dot::{Control, DotInputs, QUAD_BITS, aligned_signs, pair_and_quad_bits, tree},
     memory::{Memory, MemoryPorts},
 };
-use bitweft_isa::architecture::{Architecture, Storage};
+use bitweft_isa::architecture::Architecture;
 
 pub(crate) fn controls(
     module: &Module,
@@ -83,7 +83,7 @@ pub(crate) fn unit(architecture: &Architecture) -> Module {
         .collect();
 
     let table = Memory {
-        storage: Storage::Distributed,
+        storage: architecture.small_storage,
         width: pair_and_quad_bits().1,
         depth: 16,
         latency: 1,

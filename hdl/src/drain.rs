@@ -41,7 +41,7 @@ use bitweft_isa::{
     architecture::{Architecture, Storage},
     descriptor::Opcode,
     record,
-    timing::{ADD_START, DRAIN_START, SLOT_CYCLES_MIN, SLOT_TO_BLOCK_DRAINED},
+    timing::{ADD_START, DRAIN_START, SLOT_CYCLES_MIN, SLOT_TO_BLOCK_DRAINED, slot_cycles},
 };
 
 /// Cycles from a record's address to the record.
@@ -244,10 +244,10 @@ fn blocks(m: &Module, kind: &Kind, start: &Net, block_end: &Net) -> (Net, Net) {
     (active, end)
 }
 
-/// Whether the last slot is `rows_per_way` cycles or more ago.
+/// Whether the last slot is `timing::slot_cycles` or more ago.
 fn spaced(m: &Module, architecture: &Architecture, slot_start: &Net) -> Net {
     let mut recent = vec![slot_start.clone()];
-    for cycle in 1..architecture.rows_per_way() - 1 {
+    for cycle in 1..slot_cycles(architecture) - 1 {
         let last = &recent[cycle - 1];
         recent.push(m.registered_reset(&format!("spacing_{cycle}"), last));
     }

@@ -5,7 +5,8 @@ use bitweft_isa::architecture::{SINGLE_PORT_WORDS, Storage};
 
 const ECP5_BLOCK_MEMORY: &str = include_str!("../vendor/ecp5_block_memory.v");
 const ICE40_SPRAM: &str = include_str!("../vendor/ice40_spram.v");
-const ICE40_SPRAM_BITS: usize = 16;
+/// Bits of a single-port RAM's word.
+pub(crate) const SINGLE_PORT_BITS: usize = 16;
 const ICE40_SPRAM_ADDRESS_BITS: usize = SINGLE_PORT_WORDS.trailing_zeros() as usize;
 const ECP5_ADDRESS_BITS: usize = 14;
 const ECP5_BLOCK_BITS: usize = 18 << 10;
@@ -94,6 +95,11 @@ impl Memory {
     /// Behaviour, from which the tools choose memory cells. The register of latency 2 is narrower in front of iCE40's blocks than
     /// behind them.
     fn inferred(&self, module: &Module, style: &str) {
+        // Two words take fewer flip-flops than bits of a block.
+        let style = match (self.storage, self.depth) {
+            (Storage::Block, 2) => "logic",
+            _ => style,
+        };
         let (width, depth) = (self.width - 1, self.depth - 1);
         module.raw(&format!(
             "(* no_rw_check, ram_style = \"{style}\" *) reg [{width}:0] words [0:{depth}];
@@ -132,8 +138,8 @@ end",
     fn single_port(&self, module: &Module) {
         let (width, depth) = (self.width, self.depth - 1);
         let (top, bits) = (width - 1, self.address_bits());
-        let rams = width.div_ceil(ICE40_SPRAM_BITS);
-        let all = rams * ICE40_SPRAM_BITS;
+        let rams = width.div_ceil(SINGLE_PORT_BITS);
+        let all = rams * SINGLE_PORT_BITS;
         module.raw(&format!(
             "wire [{}:0] address = write_enable ? write_address : read_address;
 reg [{top}:0] read_1;

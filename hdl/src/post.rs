@@ -39,7 +39,6 @@ use crate::{
     requantizer::requantizer,
 };
 use bitweft_isa::{
-    ROWS,
     architecture::Architecture,
     record::BIAS_BITS,
     timing::{POST_BIAS, POST_HALVE, POST_LATENCY, POST_SCALE, POST_SCALED_LATENCY},
@@ -55,7 +54,7 @@ const DIFFERENCE_BITS: usize = 33;
 /// Bits of a row number in a way.
 #[must_use]
 pub fn row_bits(architecture: &Architecture) -> usize {
-    (ROWS / architecture.drain_ways).trailing_zeros() as usize
+    architecture.rows_per_way().trailing_zeros() as usize
 }
 
 /// The post of way `way` as a module.

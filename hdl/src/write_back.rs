@@ -31,14 +31,14 @@ use crate::{
     builder::{Module, Net},
 };
 use bitweft_isa::{
-    QUAD, ROWS,
+    QUAD, ROWS_MAX,
     architecture::Architecture,
     descriptor::Opcode,
-    timing::{SLOT_TO_DONE, SLOT_TO_WRITE},
+    timing::{SLOT_TO_DONE, SLOT_TO_WRITE, slot_cycles},
 };
 
 /// Bits of a count of rows.
-const ROW_COUNT_BITS: usize = ROWS.trailing_zeros() as usize + 1;
+const ROW_COUNT_BITS: usize = ROWS_MAX.trailing_zeros() as usize + 1;
 /// From `write_slot` to `done`.
 const WRITE_SLOT_TO_DONE: usize = SLOT_TO_DONE - (SLOT_TO_WRITE - 2);
 
@@ -69,7 +69,7 @@ struct Place {
 pub fn write_back(architecture: &Architecture) -> Module {
     let module = Module::new("write_back");
     let m = &module;
-    let place = place(m, address_bits(architecture));
+    let place = place(m, architecture);
     let ways = ways(m, architecture, &place);
     write(m, architecture, &ways);
     let last = m.and(&place.slot, &m.input("write_last", 1));
@@ -79,7 +79,8 @@ pub fn write_back(architecture: &Architecture) -> Module {
 }
 
 /// Follows the slots of a descriptor.
-fn place(m: &Module, bits: usize) -> Place {
+fn place(m: &Module, architecture: &Architecture) -> Place {
+    let bits = address_bits(architecture);
     let start = m.input("start", 1);
     let slot = m.input("write_slot", 1);
     let skip = m.input("write_skip", 1);
@@ -96,7 +97,9 @@ fn place(m: &Module, bits: usize) -> Place {
     let stride = address_field(m, "out_stride", bits);
     let first = m.and(&fresh, &m.not(&convolution));
     let taken = m.or(&opens, &m.and(&writes, &first));
-    let next_base = next_base(m, &start, &convolution, &stride, &taken);
+    let block = m.shift_left(&stride, architecture.lane_rows.trailing_zeros() as usize);
+    let step = m.registered("step", &m.mux(&convolution, &block, &stride));
+    let next_base = next_base(m, &start, &step, &taken);
     let address = m.mux(&first, &next_base, &current);
     let lane = m.register("slot_lane", 2);
     let lane_next = m.mux(&opens, &m.literal(0, 2), &m.increment(&lane));
@@ -113,7 +116,7 @@ fn place(m: &Module, bits: usize) -> Place {
 
     let strip_end = m.and(&strip_end(m, &start, &writes), &m.not(&add));
     m.clocked_enable(&fresh, &m.or(&start, &strip_end), &m.or(&start, &writes));
-    let rows = rows(m, &start, &opens);
+    let rows = rows(m, architecture.lane_rows, &start, &opens);
     let four = m.literal(QUAD as u64, ROW_COUNT_BITS);
     Place {
         rows: m.gate(&m.mux(&convolution, &rows, &four), &m.not(&skip)),
@@ -135,12 +138,10 @@ fn address_field(m: &Module, name: &str, bits: usize) -> Net {
 }
 
 /// First word of the next block or strip.
-fn next_base(m: &Module, start: &Net, convolution: &Net, stride: &Net, taken: &Net) -> Net {
-    let block = m.shift_left(stride, ROWS.trailing_zeros() as usize);
-    let step = m.registered("step", &m.mux(convolution, &block, stride));
-    let base = m.register("next_base", stride.width());
-    let out_base = address_field(m, "out_base", stride.width());
-    let next = m.mux(start, &out_base, &m.add(&base, &step));
+fn next_base(m: &Module, start: &Net, step: &Net, taken: &Net) -> Net {
+    let base = m.register("next_base", step.width());
+    let out_base = address_field(m, "out_base", step.width());
+    let next = m.mux(start, &out_base, &m.add(&base, step));
     m.clocked_enable(&base, &next, &m.or(start, taken));
     base
 }
@@ -156,12 +157,12 @@ fn strip_end(m: &Module, start: &Net, writes: &Net) -> Net {
     end
 }
 
-/// Strips of the block, at most `ROWS`.
-fn rows(m: &Module, start: &Net, opens: &Net) -> Net {
+/// Strips of the block, at most `lane_rows`.
+fn rows(m: &Module, lane_rows: usize, start: &Net, opens: &Net) -> Net {
     let count = m.field("strip_count");
     let bits = count.width();
     let left = m.register("strips_left", bits);
-    let all = m.literal(ROWS as u64, bits);
+    let all = m.literal(lane_rows as u64, bits);
     let next = m.mux(start, &count, &m.subtract(&left, &all));
     m.clocked_enable(&left, &next, &m.or(start, opens));
     let part = m.truncate(&left, ROW_COUNT_BITS);
@@ -178,7 +179,8 @@ fn rows(m: &Module, start: &Net, opens: &Net) -> Net {
 /// The ways' bytes: way 0 begins with the slot, each other one where and when the one before ends.
 fn ways(m: &Module, architecture: &Architecture, place: &Place) -> Vec<Way> {
     let step = m.gate(&place.stride, &place.convolution);
-    let per_way = m.literal(architecture.rows_per_way() as u64, ROW_COUNT_BITS);
+    // A way writes all its rows, or the four bytes of a word.
+    let per_way = m.literal(slot_cycles(architecture) as u64, ROW_COUNT_BITS);
     let mut begin = place.slot.clone();
     let (mut address, mut lane) = (place.address.clone(), place.lane.clone());
     let mut rows = place.rows.clone();

@@ -9,6 +9,7 @@ use bitweft_isa::{
         DRAIN_START, DRAINED_TO_PLANE, FETCH_START, FINALIZED_TO_SLOT, ISSUE_START, PLANE_TO_FILL,
         POOL_WINDOW_CYCLES_MIN, SEQUENCER_CYCLES, SLOT_TO_BLOCK_DRAINED, SLOT_TO_DONE, add_cycles,
         chunk_cycles, fetch_latency, fill_cycles, fill_to_plane, plane_to_drain, plane_to_grant,
+        slot_cycles,
     },
 };
 
@@ -162,7 +163,7 @@ impl<'a> Convolution<'a> {
         let final_from = |plane: usize| {
             last_chunk.first_plane + plane + plane_to_drain(self.architecture) + FINALIZED_TO_SLOT
         };
-        let spacing = self.architecture.rows_per_way();
+        let spacing = slot_cycles(self.architecture);
         let mut search = block * self.chunks_per_block;
         let mut plane = 0;
         let mut slot = self.last_slot.map_or(DRAIN_START, |slot| slot + spacing);

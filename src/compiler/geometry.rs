@@ -3,7 +3,6 @@
 use super::CompileError;
 use crate::model::integer::{IntegerLayer, IntegerNetwork, Rounding, Window};
 use bitweft_isa::{
-    ROWS,
     architecture::Architecture,
     descriptor::{Descriptor, Opcode},
     layout::Placement,
@@ -82,7 +81,7 @@ impl Site<'_> {
             - (integer(strips_per_row) - 1) * stride * pixel_stride;
         descriptor.strips_per_row = integer(strips_per_row);
         descriptor.strip_count = integer(strips);
-        descriptor.block_count = integer(strips.div_ceil(ROWS));
+        descriptor.block_count = integer(strips.div_ceil(self.architecture.lane_rows));
         descriptor.quads_per_tap = pixel_stride;
         descriptor.kernel_width = integer(window.kernel_width);
         descriptor.kernel_height = integer(window.kernel_height);

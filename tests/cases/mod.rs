@@ -514,6 +514,7 @@ pub(crate) fn cases() -> Vec<Case> {
 /// A processor of table lanes with memories that every case fits, some of them only in several phases.
 pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
     let architecture = Architecture {
+        lane_rows: 8,
         columns,
         quads,
         lane: LaneKind::Table,

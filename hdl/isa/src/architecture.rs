@@ -1,6 +1,6 @@
 //! Architecture parameters: what is fixed when a bitstream is made.
 
-use crate::{COUNTERS, QUAD, ROWS, Space, VERSION, descriptor, record};
+use crate::{COUNTERS, QUAD, ROWS_MAX, Space, VERSION, descriptor, record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LaneKind {
-    /// Distributed arithmetic: tables of four activations in LUTRAM, double-buffered.
+    /// Distributed arithmetic: tables of four activations in `small_storage`, double-buffered.
     Table,
     /// Adder tree on registered activations (double-buffered in flip-flops).
     Plain,
@@ -34,7 +34,10 @@ pub const SINGLE_PORT_WORDS: usize = 1 << 14;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
-    /// Columns of lanes = banks of the activation memory; 1 to 16. Lanes P = `ROWS * columns`.
+    /// Rows of lanes; 2, 4 or 8.
+    #[serde(default = "rows_max")]
+    pub lane_rows: usize,
+    /// Columns of lanes = banks of the activation memory; 1 to 16. Lanes P = `lane_rows * columns`.
     pub columns: usize,
     /// Quads a plane word covers; 2 to 32. Inputs K = `QUAD * quads`.
     pub quads: usize,
@@ -78,6 +81,10 @@ pub struct Architecture {
 
 fn one() -> usize {
     1
+}
+
+fn rows_max() -> usize {
+    ROWS_MAX
 }
 
 fn block() -> Storage {
@@ -135,7 +142,13 @@ impl Architecture {
     /// # Errors
     /// The first field out of range.
     pub fn check(&self) -> Result<(), ArchitectureError> {
-        let rules: [(&'static str, usize, bool, &'static str); 11] = [
+        let rules: [(&'static str, usize, bool, &'static str); 12] = [
+            (
+                "lane_rows",
+                self.lane_rows,
+                matches!(self.lane_rows, 2 | 4 | ROWS_MAX),
+                "2, 4 or 8",
+            ),
             (
                 "columns",
                 self.columns,
@@ -179,8 +192,8 @@ impl Architecture {
             (
                 "drain_ways",
                 self.drain_ways,
-                matches!(self.drain_ways, 1 | 2),
-                "1 or 2",
+                self.drain_ways == 1 || self.drain_ways == 2 && self.lane_rows == ROWS_MAX,
+                "1, or 2 with lane_rows = 8",
             ),
             (
                 "activation_words",
@@ -270,7 +283,7 @@ impl Architecture {
     /// Lanes P: output pixels computed at a time.
     #[must_use]
     pub fn lanes(&self) -> usize {
-        ROWS * self.columns
+        self.lane_rows * self.columns
     }
 
     /// Inputs K: weight digits a cycle.
@@ -300,7 +313,7 @@ impl Architecture {
     /// Rows of lanes that one drain way serves.
     #[must_use]
     pub fn rows_per_way(&self) -> usize {
-        ROWS / self.drain_ways
+        self.lane_rows / self.drain_ways
     }
 
     /// 32-bit words of program memory.

@@ -2,7 +2,7 @@
 //!
 //! Vocabulary: a *quad* is a word of four channels of one pixel. A *strip* is `columns` horizontally
 //! adjacent output pixels, one a column of the array, starting at a multiple of `columns`. A *block* is
-//! `ROWS` consecutive strips, one a row of the array; strips are numbered row-major over the output
+//! `lane_rows` consecutive strips, one a row of the array; strips are numbered row-major over the output
 //! image. A *chunk* is `quads` consecutive quads of the flattened (kernel row, kernel column, quad)
 //! order. A *position* is an accumulator: 0 holds the sum of inputs, 1.. the filters of non-zero width.
 
@@ -104,7 +104,7 @@ fields! {
     strips_per_row: 3, 20, 12, false;
     /// Strips in all (the last block may be partly filled). For Add: words a column.
     strip_count: 4, 0, 16, false;
-    /// Blocks, ceil(strip_count / ROWS).
+    /// Blocks, ceil(strip_count / lane_rows).
     block_count: 4, 16, 16, false;
     /// Quads taken of each pixel.
     quads_per_tap: 5, 0, 16, false;

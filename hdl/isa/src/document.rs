@@ -2,7 +2,7 @@
 //! them are made from the tables that the code uses.
 
 use crate::{
-    COUNTERS, Counter, FILTER_BITS_MAX, QUAD, ROWS, Space, VERSION,
+    COUNTERS, Counter, FILTER_BITS_MAX, QUAD, ROWS_MAX, Space, VERSION,
     architecture::Architecture,
     codes::{Code, Part},
     descriptor::{self, Field, Opcode},
@@ -173,7 +173,7 @@ fn constants() -> Vec<Constant> {
         ("DESCRIPTOR_WORDS", descriptor::WORDS, "32-bit words of a descriptor."),
         ("RECORD_BYTES", record::BYTES, "Bytes of a filter record."),
         ("QUAD", QUAD, "Channels, and bytes, of an activation word."),
-        ("ROWS", ROWS, "Rows of lanes."),
+        ("ROWS_MAX", ROWS_MAX, "Rows of lanes, at most."),
         ("FILTER_BITS_MAX", FILTER_BITS_MAX.into(), "Widest filter, in bits."),
     ]
     .into_iter()

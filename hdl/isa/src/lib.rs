@@ -21,9 +21,9 @@ pub const VERSION: u32 = 3;
 /// Channels in one activation word (a quad), and bytes in it.
 pub const QUAD: usize = 4;
 
-/// Rows of lanes; equal to the entries of a quad's table, so that one 32-bit read a cycle and column
+/// Rows of lanes, at most; equal to the entries of a quad's table, so that one 32-bit read a cycle and column
 /// keeps eight lanes' tables filling at full rate.
-pub const ROWS: usize = 8;
+pub const ROWS_MAX: usize = 8;
 
 /// Widest filter in bits.
 pub const FILTER_BITS_MAX: u8 = 8;

@@ -7,7 +7,8 @@
 //! first stage holds it. All bounds are exact: the event happens in the first cycle that satisfies every rule.
 //!
 //! 1. The first access of a descriptor is issued in `start + FETCH_START` (convolution and pooling).
-//! 2. A chunk's accesses are issued in [`fill_cycles`] consecutive cycles. The first one follows
+//! 2. A chunk's accesses are issued in [`fill_cycles`] consecutive cycles (where a table takes longer than all rows, in some of
+//!    which there is none). The first one follows
 //!    the last one of the chunk before by 1 or more, and the last plane of the chunk *two* before (of the same
 //!    descriptor, blocks run on) by [`PLANE_TO_FILL`] or more.
 //! 3. A chunk's first plane (all ones) is issued [`fill_to_plane`] or more after its last access,
@@ -24,7 +25,10 @@
 //! 7. Pooling: the accesses of a window (taps x passes) are issued in consecutive cycles; a window follows the
 //!    one before by max(taps x passes, [`POOL_WINDOW_CYCLES_MIN`]) cycles, and reaches `x_bus` [`fetch_latency`] later.
 
-use crate::architecture::{Architecture, LaneKind};
+use crate::{
+    ROWS_MAX,
+    architecture::{Architecture, LaneKind},
+};
 
 mod drain;
 
@@ -40,11 +44,20 @@ pub fn tree_levels(quads: usize) -> usize {
 /// is read again.
 pub const CHUNK_CYCLES_MIN: usize = 8;
 
+/// Cycles from a word for a lane to the next: its table takes one entry a cycle, and rows take turns.
+#[must_use]
+pub fn word_cycles(architecture: &Architecture) -> usize {
+    match architecture.lane {
+        LaneKind::Table => ROWS_MAX,
+        LaneKind::Plain => architecture.lane_rows,
+    }
+}
+
 /// Cycles that filling the tables for one chunk takes, with the descriptor's `two_passes` and `paired`.
 #[must_use]
 pub fn fill_cycles(architecture: &Architecture, two_passes: bool, paired: bool) -> usize {
     let groups = architecture.quads / if paired { 2 } else { 1 };
-    crate::ROWS * groups * if two_passes { 2 } else { 1 }
+    word_cycles(architecture) * groups * if two_passes { 2 } else { 1 }
 }
 
 /// From a plane word at the dot unit's input to its registered sum.

@@ -6,10 +6,9 @@ use crate::{
     count::{count, low_bits},
 };
 use bitweft_isa::{
-    ROWS,
     architecture::Architecture,
     descriptor::Opcode,
-    timing::{fetch_latency, fill_to_plane},
+    timing::{fetch_latency, fill_to_plane, word_cycles},
 };
 
 use super::{FILL_ENTRY_BITS, FILL_QUAD_BITS, Pairing, Stride};
@@ -23,7 +22,7 @@ pub(super) struct Access {
     pub(super) active: Net,
     /// The descriptor is a pooling.
     pub(super) pooling: Net,
-    /// The strip is the generator's, not that of 8 accesses ago.
+    /// The strip is the generator's, not that of the row's last access.
     pub(super) fresh: Net,
     /// Row of the array that the access is for (0 for pooling).
     pub(super) row: Net,
@@ -86,7 +85,8 @@ pub(super) fn accesses(
     let pass_last = m.named("pass_last", &m.equal(&pass, &stride.two_passes));
 
     let block_row = m.all(&[&active, &convolving]);
-    let rows = m.literal(ROWS as u64, ROWS.trailing_zeros() as usize + 1);
+    let turns = word_cycles(architecture);
+    let rows = m.literal(turns as u64, turns.trailing_zeros() as usize + 1);
     let row = count(m, "row", &rows, &begin, &block_row);
     let next_pass = m.any(&[&pooling, &row.last]);
     let toggled = m.and(&stride.two_passes, &m.not(&pass));
@@ -130,16 +130,21 @@ pub(super) fn accesses(
     let bank_value = m.gate(&m.not(&bank), &m.not(&loops.begin));
     m.clocked_enable(&bank, &bank_value, &m.or(&loops.begin, &chunk_end));
 
+    // Turns beyond the array's rows are nobody's.
+    let row_bits = architecture.lane_rows.trailing_zeros() as usize;
+    let upper = m.slice(&row.value, row_bits, row.value.width() - row_bits);
+    let is_row = m.equals(&upper, 0);
     let (fresh, strip) = strips(
         m,
         architecture,
         &loops,
         [&block_end, &strip_end],
+        &is_row,
         &stride.x_step,
     );
     let first_row = m.equals(&row.value, 0);
     Access {
-        row: m.truncate(&row.value, ROWS.trailing_zeros() as usize),
+        row: m.truncate(&row.value, row_bits),
         first_row: m.and(&block_row, &first_row),
         active: loops.active,
         pooling: loops.pooling,
@@ -194,6 +199,7 @@ fn strips(
     architecture: &Architecture,
     loops: &Loops,
     [block_end, strip_end]: [&Net; 2],
+    is_row: &Net,
     x_step: &Net,
 ) -> (Net, [Net; 3]) {
     let bits = address_bits(architecture);
@@ -201,8 +207,9 @@ fn strips(
     let restart = m.or(&loops.begin, block_end);
     let group_done = m.and(&loops.active, &loops.row_last);
     m.clocked_enable(&first_group, &restart, &m.or(&restart, &group_done));
-    let fresh = m.or(&loops.pooling, &first_group);
-    let block_strip = m.and(&loops.active, &first_group);
+    let first_access = m.and(&first_group, is_row);
+    let fresh = m.or(&loops.pooling, &first_access);
+    let block_strip = m.and(&loops.active, &first_access);
     let step = m.mux(&loops.pooling, strip_end, &block_strip);
     let step = m.named("strip_step_now", &step);
 

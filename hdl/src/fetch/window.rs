@@ -10,7 +10,7 @@ use crate::{
     memory::{Memory, MemoryPorts},
 };
 use bitweft_isa::{
-    QUAD, ROWS,
+    QUAD,
     architecture::Architecture,
     timing::{ACTIVATION_READ_LATENCY, FETCH_ADDRESS_LATENCY, rotation_stages, tree_levels},
 };
@@ -44,7 +44,7 @@ fn strip(m: &Module, architecture: &Architecture, access: &Access) -> Net {
     let strips = Memory {
         storage: architecture.small_storage,
         width: fresh.width(),
-        depth: ROWS,
+        depth: architecture.lane_rows,
         latency: 1,
     };
     let ports = MemoryPorts {

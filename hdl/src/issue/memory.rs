@@ -1,12 +1,12 @@
 //! Plane memory: the words, and the flags of last planes in a memory of their own, so that block RAM widths are used up.
 //!
 //! Both lie in segments no deeper than a block RAM: the choice among several blocks must not come in the cycle of
-//! a block's slow output. A single-port RAM holds both side by side. On a large die a word is held in slices, whose blocks take their addresses,
+//! a block's slow output. Single-port RAMs hold both side by side, unless words fill them. On a large die a word is held in slices, whose blocks take their addresses,
 //! strobes and data from registers near them.
 
 use crate::{
     builder::{Module, Net},
-    memory::{Memory, MemoryPorts},
+    memory::{Memory, MemoryPorts, SINGLE_PORT_BITS},
 };
 use bitweft_isa::{
     architecture::{Architecture, Storage},
@@ -41,19 +41,34 @@ pub(super) fn read(m: &Module, architecture: &Architecture, address: &Net) -> (N
     let depth = architecture.plane_words;
     let data = m.input("plane_write_data", inputs + 1);
     if architecture.plane_storage == Storage::SinglePort {
-        let memory = Memory {
-            storage: Storage::SinglePort,
-            width: inputs + 1,
-            depth,
-            latency: PLANE_READ_LATENCY,
-        };
         let ports = MemoryPorts {
             write_enable: &m.input("plane_write_enable", 1),
             write_address: &m.input("plane_write_address", address.width()),
             write_data: &data,
             read_address: address,
         };
-        let found = memory.instance(m, "plane_memory", &ports);
+        let read = |name: &str, storage, low, width| {
+            let memory = Memory {
+                storage,
+                width,
+                depth,
+                latency: PLANE_READ_LATENCY,
+            };
+            let write_data = &m.slice(&data, low, width);
+            memory.instance(
+                m,
+                name,
+                &MemoryPorts {
+                    write_data,
+                    ..ports
+                },
+            )
+        };
+        if inputs.is_multiple_of(SINGLE_PORT_BITS) {
+            let word = read("plane_memory", Storage::SinglePort, 0, inputs);
+            return (word, read("flag_memory", Storage::Block, inputs, 1));
+        }
+        let found = read("plane_memory", Storage::SinglePort, 0, inputs + 1);
         return (m.truncate(&found, inputs), m.bit(&found, inputs));
     }
     // The blocks are far from the host port: each segment's strobe is registered, and this with it.

@@ -183,6 +183,23 @@ fn eight_columns_plain_in_distributed_memory() {
     });
 }
 
+#[test]
+fn two_rows_table_in_block_memory() {
+    check(&Architecture {
+        lane_rows: 2,
+        small_storage: Storage::Block,
+        ..architecture(LaneKind::Table, 1, 8)
+    });
+}
+
+#[test]
+fn four_rows_plain() {
+    check(&Architecture {
+        lane_rows: 4,
+        ..architecture(LaneKind::Plain, 2, 2)
+    });
+}
+
 /// Every change of a control, a sign or a delay must be seen by some run.
 #[test]
 fn sabotage_is_noticed() {

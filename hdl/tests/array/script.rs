@@ -2,11 +2,12 @@
 
 use crate::support::{Random, bytes};
 use bitweft_isa::{
-    ROWS,
+    ROWS_MAX,
     architecture::Architecture,
     plane,
     timing::{
         CHUNK_CYCLES_MIN, DRAIN_LATENCY, TABLE_WRITE_LATENCY, accumulator_delay, dot_latency,
+        word_cycles,
     },
 };
 use std::collections::HashMap;
@@ -118,7 +119,7 @@ impl Script {
         for block in &finished {
             script.drain(block);
         }
-        script.at(script.drain_at + 2 * ROWS + DRAIN_LATENCY);
+        script.at(script.drain_at + 2 * ROWS_MAX + DRAIN_LATENCY);
         script
     }
 
@@ -138,7 +139,7 @@ impl Script {
         let mut finished = Finished {
             half,
             ready: vec![0; positions],
-            values: vec![vec![vec![0; columns]; ROWS]; positions],
+            values: vec![vec![vec![0; columns]; self.architecture.lane_rows]; positions],
         };
         for chunk in 0..chunks {
             let bank = (block * chunks + chunk) % 2;
@@ -163,8 +164,9 @@ impl Script {
     /// Fills a bank; the words by row, column and quad, and the last cycle of `fill_enable`.
     fn fill(&mut self, bank: usize) -> (Vec<Vec<Vec<u32>>>, usize) {
         let (columns, quads) = (self.architecture.columns, self.architecture.quads);
-        let mut words = vec![vec![vec![0; quads]; columns]; ROWS];
+        let mut words = vec![vec![vec![0; quads]; columns]; self.architecture.lane_rows];
         self.fill_at = self.fill_at.max(self.bank_read[bank].saturating_sub(1));
+        let turn = word_cycles(&self.architecture);
         let step = if self.paired { 2 } else { 1 };
         for quad in (0..quads).step_by(step) {
             for pass in 0..=usize::from(self.two_passes) {
@@ -185,14 +187,14 @@ impl Script {
                         }
                     }
                 }
-                for entry in 0..8 {
+                for entry in 0..turn {
                     let inputs = self.at(start + 1 + entry);
                     inputs.fill_enable = true;
                     inputs.fill_quad = quad;
                     inputs.fill_entry = entry;
                     inputs.fill_bank = bank == 1;
                 }
-                self.fill_at = start + 8;
+                self.fill_at = start + turn;
             }
         }
         (words, self.fill_at)
@@ -209,7 +211,7 @@ impl Script {
     ) -> usize {
         let inputs = self.architecture.inputs();
         let latency = dot_latency(&self.architecture);
-        let mut sums = vec![vec![0; self.architecture.columns]; ROWS];
+        let mut sums = vec![vec![0; self.architecture.columns]; self.architecture.lane_rows];
         for index in 0..width.max(1) {
             let word = if width == 0 {
                 vec![false; inputs]

@@ -49,6 +49,7 @@ impl Random {
 
 pub(crate) fn architecture(lane: LaneKind, columns: usize, quads: usize) -> Architecture {
     Architecture {
+        lane_rows: 8,
         columns,
         quads,
         lane,

@@ -3,7 +3,6 @@
 use crate::support::{Bench, Random, architectures, scaled};
 use bitweft_hdl::post::{post, row_bits};
 use bitweft_isa::{
-    ROWS,
     architecture::Architecture,
     record::Record,
     timing::{POST_BIAS, POST_HALVE, POST_LATENCY, POST_SCALE, POST_SCALED_LATENCY},
@@ -73,7 +72,7 @@ fn step(random: &mut Random, way: usize, bits: usize, sums: &mut [Option<i64>]) 
 fn check(a: &Architecture, way: usize, seed: u64) {
     let mut random = Random::new(seed);
     let mut bench = Bench::new(&post(a, way), seed);
-    assert_eq!(1 << row_bits(a), ROWS / a.drain_ways);
+    assert_eq!(1 << row_bits(a), a.rows_per_way());
     let (zero, low, high) = (random.range(0, 255), 3, 250);
     for (name, value) in [
         ("rounding_double", 1),

@@ -141,18 +141,27 @@ pub(crate) fn scaled(record: &Record, double: bool, v: i64) -> i64 {
     i64::try_from(y).expect("fits")
 }
 
-/// Small architectures that differ in what the units depend on: columns, ways, bits of an accumulator.
+/// Small architectures that differ in what the units depend on: rows, columns, ways, bits of an accumulator.
 pub(crate) fn architectures() -> Vec<Architecture> {
     let text = include_str!("../../../constraints/tiny.toml");
     let tiny = Architecture::from_toml(text).expect("valid");
-    [(2, 1, 32), (3, 2, 24), (1, 1, 28)]
-        .map(|(columns, drain_ways, accumulator_bits)| Architecture {
+    [
+        (8, 2, 1, 32),
+        (8, 3, 2, 24),
+        (8, 1, 1, 28),
+        (2, 1, 1, 28),
+        (4, 2, 1, 30),
+    ]
+    .map(
+        |(lane_rows, columns, drain_ways, accumulator_bits)| Architecture {
+            lane_rows,
             columns,
             drain_ways,
             accumulator_bits,
             activation_words: 4096,
             record_count: 100,
             ..tiny.clone()
-        })
-        .to_vec()
+        },
+    )
+    .to_vec()
 }

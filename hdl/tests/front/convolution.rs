@@ -5,9 +5,9 @@ use crate::{
     support::{Random, Unit, architecture},
 };
 use bitweft_isa::{
-    ROWS,
-    architecture::Architecture,
-    timing::{FETCH_START, PLANE_TO_FILL, fetch_latency, fill_cycles, fill_to_plane},
+    ROWS_MAX,
+    architecture::{Architecture, LaneKind, Storage},
+    timing::{FETCH_START, PLANE_TO_FILL, fetch_latency, fill_cycles, fill_to_plane, word_cycles},
 };
 
 /// One quad and pass of a chunk: what the array is told and given.
@@ -49,14 +49,17 @@ fn expected(
             for pass in 0..passes {
                 let tap = chunk % chunks * architecture.quads + quad;
                 let rows = |tap: usize| {
-                    let strips = (0..ROWS).map(|row| chunk / chunks * ROWS + row);
+                    let count = architecture.lane_rows;
+                    let strips = (0..count).map(|row| chunk / chunks * count + row);
                     strips
                         .map(|strip| shape.words(architecture, memory, strip, tap, pass))
                         .collect()
                 };
                 let taps = [tap, tap + usize::from(shape.paired)];
                 groups.push(Group {
-                    cycle: next + fetch_latency(architecture) + (group * passes + pass) * ROWS,
+                    cycle: next
+                        + fetch_latency(architecture)
+                        + (group * passes + pass) * word_cycles(architecture),
                     pass: pass as u64,
                     bank: (chunk % 2) as u64,
                     quad: quad as u64,
@@ -116,7 +119,7 @@ fn check(
                 "cycle {cycle} of {shape:?}"
             );
         }
-        rows = rows.and_then(|(group, row)| (row + 1 < ROWS).then_some((group, row + 1)));
+        rows = rows.and_then(|(group, row)| (row + 1 < ROWS_MAX).then_some((group, row + 1)));
         let due = groups.get(at).is_some_and(|group| group.cycle == cycle);
         assert_eq!(
             unit.is("capture"),
@@ -131,7 +134,7 @@ fn check(
         if let Some((group, row)) = rows {
             for (name, words) in ["x_bus", "x_bus_odd"].iter().zip(&groups[group].words) {
                 let bus = unit.words(name);
-                for (column, word) in words[row].iter().enumerate() {
+                for (column, word) in words.get(row).into_iter().flatten().enumerate() {
                     if let Some(word) = word {
                         assert_eq!(
                             bus[column], *word,
@@ -170,6 +173,23 @@ fn windows_reach_their_columns_in_time() {
         (15, 2, 20),
     ] {
         convolutions(&architecture(columns, quads), seed, 25);
+    }
+}
+
+#[test]
+fn fewer_rows_take_their_turns() {
+    for (lane_rows, lane, seed) in [
+        (2, LaneKind::Table, 40),
+        (2, LaneKind::Plain, 41),
+        (4, LaneKind::Table, 42),
+    ] {
+        let architecture = Architecture {
+            lane_rows,
+            lane,
+            small_storage: Storage::Block,
+            ..architecture(2, 4)
+        };
+        convolutions(&architecture, seed, 25);
     }
 }
 

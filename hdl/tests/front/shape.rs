@@ -7,7 +7,7 @@ use bitweft_hdl::{
     fetch::{DESCRIPTOR_FIELDS, fetch},
 };
 use bitweft_isa::{
-    QUAD, ROWS,
+    QUAD,
     architecture::Architecture,
     descriptor::{Descriptor, Opcode},
     layout::Placement,
@@ -122,7 +122,7 @@ impl Shape {
     }
 
     pub(crate) fn blocks(&self, architecture: &Architecture) -> usize {
-        self.strips(architecture).div_ceil(ROWS)
+        self.strips(architecture).div_ceil(architecture.lane_rows)
     }
 
     pub(crate) fn chunks(&self, architecture: &Architecture) -> usize {

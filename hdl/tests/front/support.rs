@@ -38,6 +38,7 @@ impl Random {
 /// A small processor; with one column of the kind for devices without LUTRAM.
 pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
     let architecture = Architecture {
+        lane_rows: 8,
         columns,
         quads,
         lane: if columns == 1 {

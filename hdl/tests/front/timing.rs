@@ -11,9 +11,8 @@ use bitweft_hdl::{
     issue::{self, issue, plane_address_bits, position_bits},
 };
 use bitweft_isa::{
-    ROWS,
     architecture::Architecture,
-    timing::{fetch_latency, fill_cycles},
+    timing::{fetch_latency, fill_cycles, word_cycles},
 };
 
 /// Fetch and issue with their handshake; no memory behind fetch, planes of zeros.
@@ -85,7 +84,7 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
     let mut capture = vec![false; end + planes];
     for (start, first_access) in schedule.start.iter().zip(&schedule.fill_start) {
         busy[*start..=start + planes].fill(true);
-        for group in (0..fill).step_by(ROWS) {
+        for group in (0..fill).step_by(word_cycles(architecture)) {
             capture[first_access + fetch_latency(architecture) + group] = true;
         }
     }

@@ -7,7 +7,7 @@
 //! which a slot starts. All bounds are exact: a slot starts in the first cycle that satisfies every rule.
 //!
 //! 1. Convolution: the slots of a block are X, then every filter, those of width 0 included; blocks follow each other. The first
-//!    slot starts in `start + DRAIN_START` or later, each other one `rows_per_way` or more after the one before.
+//!    slot starts in `start + DRAIN_START` or later, each other one [`slot_cycles`] or more after the one before.
 //! 2. The slot of X or of a filter of non-zero width starts in a cycle in which the drain read is granted, and
 //!    [`FINALIZED_TO_SLOT`] or more after the pulse that finalized its position. A slot of a filter of width 0 waits for neither.
 //! 3. `block_drained` pulses [`SLOT_TO_BLOCK_DRAINED`] after the block's last slot.
@@ -16,13 +16,19 @@
 //! 5. Pooling: the slot of a window starts in the cycle in which its last word is on `x_bus`.
 //! 6. Add: see [`add_cycles`].
 //! 7. `done` pulses [`SLOT_TO_DONE`] after the start of the descriptor's last slot, whatever the descriptor: for a convolution
-//!    the cycle after the last write.
+//!    of an array of [`ROWS_MAX`] rows the cycle after the last write.
 
 use super::{DRAIN_LATENCY, GRANT_LATENCY};
-use crate::ROWS;
+use crate::{ROWS_MAX, architecture::Architecture};
 
-/// Slots start at least so many cycles apart (a convolution's: `rows_per_way`, which is no less).
+/// Slots start at least so many cycles apart.
 pub const SLOT_CYCLES_MIN: usize = 4;
+
+/// A convolution's slots start at least so many cycles apart.
+#[must_use]
+pub fn slot_cycles(architecture: &Architecture) -> usize {
+    architecture.rows_per_way().max(SLOT_CYCLES_MIN)
+}
 
 /// From `start` to the first cycle in which a convolution's first slot could start.
 pub const DRAIN_START: usize = 2;
@@ -64,7 +70,7 @@ pub const POST_SCALED_LATENCY: usize = POST_INPUT + POST_HALVE + SCALED_LATENCY;
 pub const SLOT_TO_WRITE: usize = SLOT_TO_VALUE + POST_LATENCY + 1;
 
 /// From the start of a descriptor's last slot to `done`.
-pub const SLOT_TO_DONE: usize = SLOT_TO_WRITE + ROWS;
+pub const SLOT_TO_DONE: usize = SLOT_TO_WRITE + ROWS_MAX;
 
 /// From `start` of an Add to its first slot.
 pub const ADD_START: usize = 1;
