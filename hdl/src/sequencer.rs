@@ -3,7 +3,8 @@
 //!
 //! # Contract
 //! `run_start` (while not `running`) begins with descriptor `run_first`; the run ends after `run_count` descriptors, after an
-//! End, after a descriptor of unknown opcode (`run_state` 2 until the next run), or at the end of the descriptor in progress after `stop`.
+//! End, after a descriptor of unknown opcode (`run_state` 2 until the next run), or at the end of the descriptor in progress after `stop`
+//! (a pulse, not in the cycle of `run_start`).
 //! For each descriptor: its words are read into the field outputs (stable until the next descriptor is read), `start`
 //! pulses, and `done` is awaited; then four words go to the counter memory: cycles, busy, fill stall, drain
 //! stall (cycles in which `busy`, `fill_stall`, `drain_stall` are high). Cycles count from the first word's address to the first counter's write, both included:
@@ -86,12 +87,8 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     m.output("run_finished", &finished);
     let stopping = m.register("stopping", 1);
     let stop = m.input("stop", 1);
-    m.clocked_enable_reset(
-        &stopping,
-        &m.and(&stop, &m.not(&idle)),
-        &m.or(&stop, &idle),
-        0,
-    );
+    // One that comes while idle is forgotten before a run can start.
+    m.clocked_enable_reset(&stopping, &stop, &m.or(&stop, &idle), 0);
     let leave = m.and(&next, &m.or(&m.equals(&left, 1), &stopping));
     let bad = m.and(&begin, &m.not(&m.or(&known, &end)));
     let failed = m.register("failed", 1);

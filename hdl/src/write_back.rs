@@ -2,9 +2,8 @@
 //!
 //! After `start` (descriptor fields as named) slots come from the drain unit. Convolution: the slot of X (`write_skip`)
 //! opens a block; filter f's byte of strip s goes to byte f mod 4 of word `out_base + s * out_stride + f / 4` of bank = column,
-//! unless s is `strip_count` or more. Pooling: each slot is a word, bytes 0 to 3 one after another, at `out_base + s *
-//! out_stride + q` for strip s and quad q (`quads_per_tap` a strip). Add: words `out_base`, `out_base + 1`, ...; a
-//! slot with `write_skip` is none.
+//! unless s is `strip_count` or more. Pooling and Add: each slot is a word, bytes 0 to 3 one after another, at `out_base`,
+//! `out_base + 1`, ...; a slot with `write_skip` is none.
 //!
 //! | port | bits | |
 //! |---|--:|---|
@@ -84,38 +83,26 @@ fn place(m: &Module, architecture: &Architecture) -> Place {
     let start = m.input("start", 1);
     let slot = m.input("write_slot", 1);
     let skip = m.input("write_skip", 1);
-    let opcode = m.field("opcode");
-    let convolution = m.equals(&opcode, Opcode::Convolution as u64);
+    let convolution = m.equals(&m.field("opcode"), Opcode::Convolution as u64);
     let convolution = m.registered("convolution", &convolution);
-    let add = m.equals(&opcode, Opcode::Add as u64);
     let writes = m.named("writes", &m.and(&slot, &m.not(&skip)));
     let opens = m.named("opens", &m.all(&[&slot, &skip, &convolution]));
 
-    // Words of a convolution's block or a pooling's strip follow each other from `current` on.
-    let fresh = m.register("fresh", 1);
-    let current = m.register("word", bits);
+    // Words follow each other from `next_base` on: a convolution's block, all of any other descriptor.
     let stride = address_field(m, "out_stride", bits);
-    let first = m.and(&fresh, &m.not(&convolution));
-    let taken = m.or(&opens, &m.and(&writes, &first));
     let block = m.shift_left(&stride, architecture.lane_rows.trailing_zeros() as usize);
-    let step = m.registered("step", &m.mux(&convolution, &block, &stride));
-    let next_base = next_base(m, &start, &step, &taken);
-    let address = m.mux(&first, &next_base, &current);
+    let next_base = next_base(m, &start, &block, &opens);
+    let begins = m.or(&m.registered("started", &start), &opens);
     let lane = m.register("slot_lane", 2);
-    let lane_next = m.mux(&opens, &m.literal(0, 2), &m.increment(&lane));
-    let counts = m.and(&convolution, &m.or(&opens, &writes));
-    let lane_next = m.mux(&start, &m.literal(0, 2), &lane_next);
-    m.clocked_enable(&lane, &lane_next, &m.or(&start, &counts));
+    let lane_next = m.mux(&begins, &m.literal(0, 2), &m.increment(&lane));
+    let counts = m.and(&convolution, &writes);
+    m.clocked_enable(&lane, &lane_next, &m.or(&begins, &counts));
     let word_end = m.or(&m.not(&convolution), &m.reduce_and(&lane));
-    let following = m.mux(&opens, &next_base, &m.increment(&address));
-    m.clocked_enable(
-        &current,
-        &following,
-        &m.or(&opens, &m.and(&writes, &word_end)),
-    );
+    let address = m.register("word", bits);
+    let following = m.mux(&begins, &next_base, &m.increment(&address));
+    let word_end = m.and(&writes, &word_end);
+    m.clocked_enable(&address, &following, &m.or(&begins, &word_end));
 
-    let strip_end = m.and(&strip_end(m, &start, &writes), &m.not(&add));
-    m.clocked_enable(&fresh, &m.or(&start, &strip_end), &m.or(&start, &writes));
     let rows = rows(m, architecture.lane_rows, &start, &opens);
     let four = m.literal(QUAD as u64, ROW_COUNT_BITS);
     Place {
@@ -137,24 +124,13 @@ fn address_field(m: &Module, name: &str, bits: usize) -> Net {
     m.truncate(&field, bits)
 }
 
-/// First word of the next block or strip.
-fn next_base(m: &Module, start: &Net, step: &Net, taken: &Net) -> Net {
+/// First word of the next block.
+fn next_base(m: &Module, start: &Net, step: &Net, opens: &Net) -> Net {
     let base = m.register("next_base", step.width());
     let out_base = address_field(m, "out_base", step.width());
     let next = m.mux(start, &out_base, &m.add(&base, step));
-    m.clocked_enable(&base, &next, &m.or(start, taken));
+    m.clocked_enable(&base, &next, &m.or(start, opens));
     base
-}
-
-/// Whether the word is a pooling strip's last one.
-fn strip_end(m: &Module, start: &Net, writes: &Net) -> Net {
-    let quads = m.field("quads_per_tap");
-    let left = m.register("words_left", quads.width());
-    let end = m.equals(&left, 1);
-    let decrement = m.subtract(&left, &m.literal(1, quads.width()));
-    let next = m.mux(&m.or(start, &end), &quads, &decrement);
-    m.clocked_enable(&left, &next, &m.or(start, writes));
-    end
 }
 
 /// Strips of the block, at most `lane_rows`.

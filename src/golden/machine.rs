@@ -332,7 +332,7 @@ impl Machine {
                             }
                         }
                     }
-                    let word = d.out_base + strip * d.out_stride + quad;
+                    let word = d.out_base + strip * d.quads_per_tap + quad;
                     for (byte, value) in best.into_iter().enumerate() {
                         let result = if maximum {
                             clamp(d, value)

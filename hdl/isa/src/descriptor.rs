@@ -144,7 +144,7 @@ fields! {
     record_base: 11, 16, 16, false;
     /// Word of output strip 0, first quad of the tile.
     out_base: 12, 0, 16, false;
-    /// Words between output strips (= quads of the output tensor).
+    /// Words between a convolution's output strips (= quads of the output tensor); those of a pooling are `quads_per_tap` apart.
     out_stride: 12, 16, 16, false;
 }
 

@@ -167,8 +167,9 @@ fn run(m: &Module, loops: &Loops, chunk_end: &Net, window_end: &Net, finish: &Ne
     let goes_on = m.and(&boundary, &m.not(finish));
     let wants = m.or(&goes_on, &waiting);
 
+    // Bit 0: a bank is free; bit 1: both are.
     let free = m.register("free_banks", 2);
-    let bank_ready = m.or(&m.reduce_or(&free), &released);
+    let bank_ready = m.or(&m.bit(&free, 0), &released);
     let window_cycle = m.register("window_cycle", 2);
     let window_ready = m.reduce_and(&window_cycle);
     let ready = m.mux(&loops.pooling, &window_ready, &bank_ready);
@@ -179,10 +180,10 @@ fn run(m: &Module, loops: &Loops, chunk_end: &Net, window_end: &Net, finish: &Ne
     let waits = m.and(&wants, &m.not(&ready));
     m.clocked_reset(&waiting, &m.or(&loops.begin, &waits), 0);
 
-    let one_more = m.increment(&free);
-    let one_less = m.subtract(&free, &m.literal(1, 2));
+    let one_more = m.concat(&[&m.literal(1, 1), &m.bit(&free, 0)]);
+    let one_less = m.concat(&[&m.bit(&free, 1), &m.literal(0, 1)]);
     let changed = m.mux(&released, &one_more, &one_less);
-    let next = m.mux(&loops.begin, &m.literal(2, 2), &changed);
+    let next = m.or(&changed, &m.repeat(&loops.begin, 2));
     let changes = m.or(&loops.begin, &m.xor(&proceed, &released));
     m.clocked_enable(&free, &next, &changes);
 

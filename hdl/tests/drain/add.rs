@@ -51,7 +51,6 @@ fn case(random: &mut Random, words: i64) -> (Descriptor, [Record; 3]) {
         strip_count: words,
         // Of no meaning to an Add.
         out_stride: random.range(0, 9),
-        quads_per_tap: random.range(1, 3),
         filter_count: random.range(1, 9),
         block_count: random.range(1, 9),
         two_passes: random.range(0, 1),

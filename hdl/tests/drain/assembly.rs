@@ -17,7 +17,7 @@ use bitweft_isa::{
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Descriptor fields that the units take.
-pub(crate) const TAKEN: [&str; 16] = [
+pub(crate) const TAKEN: [&str; 15] = [
     "opcode",
     "two_passes",
     "rounding_double",
@@ -28,7 +28,6 @@ pub(crate) const TAKEN: [&str; 16] = [
     "filter_count",
     "block_count",
     "strip_count",
-    "quads_per_tap",
     "out_base",
     "out_stride",
     "in_base",
@@ -193,7 +192,6 @@ fn drains(w: &mut Wiring<'_>, a: &Architecture) {
         "start",
         "opcode",
         "strip_count",
-        "quads_per_tap",
         "out_base",
         "out_stride",
         "write_slot",

@@ -66,8 +66,6 @@ impl Case {
             strip_count: (block_count - 1) * lane_rows + random.range(1, lane_rows),
             out_base: random.range(0, 1000),
             out_stride: random.range(3, 60),
-            // Of no meaning to a convolution's drain.
-            quads_per_tap: random.range(1, 5),
             ..Descriptor::default()
         };
         Self {

@@ -30,8 +30,8 @@ fn descriptor(random: &mut Random, taps: i64, columns: usize) -> Descriptor {
         strip_count: if taps > 100 { 1 } else { random.range(1, 5) },
         quads_per_tap: random.range(1, 4),
         out_base: random.range(0, 1000),
-        out_stride: random.range(4, 60),
         // Of no meaning to a pooling.
+        out_stride: random.range(4, 60),
         filter_count: random.range(1, 9),
         block_count: random.range(1, 9),
         ..Descriptor::default()
@@ -159,11 +159,10 @@ pub(crate) fn run(side: &mut Side, random: &mut Random, taps: i64) {
         let begin = side.cycle;
         let end = index + 1 == windows;
         let (window, last) = window(side, random, &d, taps, end);
-        let (strip, quad) = (index / d.quads_per_tap, index % d.quads_per_tap);
         for byte in 0..QUAD {
             let bytes = (0..columns).map(|column| window.byte(&d, &record, column, byte));
             let write = Write {
-                address: (d.out_base + strip * d.out_stride + quad) as u64,
+                address: (d.out_base + index) as u64,
                 bytes: bytes.collect(),
             };
             side.expect_write(last + (SLOT_TO_WRITE + byte) as u64, byte as u64, write);
