@@ -34,7 +34,6 @@ use crate::{
 use bitweft_isa::{
     QUAD,
     architecture::{Architecture, Storage},
-    timing::ACTIVATION_READ_LATENCY,
 };
 
 /// The unit that writes bytes.
@@ -46,9 +45,9 @@ pub const MEMORY_CLOCK: &str = "memory_clock";
 /// Cycles from a write enable to the first address that reads what was written.
 pub const WRITE_TO_READ: usize = 1;
 
-/// Of the memories: the first cycle is the register behind the choice of address, the last one that behind the choice of
-/// halves, on the way to the middle of the die.
-const MEMORY_LATENCY: usize = ACTIVATION_READ_LATENCY - 2;
+/// Of the memories; before them is the register behind the choice of address, behind them (unless `compact`) that behind the choice
+/// of halves, on the way to the middle of the die.
+const MEMORY_LATENCY: usize = 2;
 
 /// Bits of an address.
 #[must_use]
@@ -109,7 +108,7 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
     let numbered = reads.iter().enumerate();
     if halves(architecture) == 1 {
         let words: Vec<Net> = numbered.map(|(column, at)| bank(column, 0, at)).collect();
-        output(&module, "read_data", &words);
+        output(&module, architecture, "read_data", &words);
         return module;
     }
     let paired = module.field("paired");
@@ -126,15 +125,19 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
             )
         })
         .unzip();
-    output(&module, "read_data", &words);
-    output(&module, "read_odd", &odd_words);
+    output(&module, architecture, "read_data", &words);
+    output(&module, architecture, "read_odd", &odd_words);
     module
 }
 
-/// The banks' words, registered.
-fn output(module: &Module, name: &str, words: &[Net]) {
+/// The banks' words, registered unless `compact`.
+fn output(module: &Module, architecture: &Architecture, name: &str, words: &[Net]) {
     let words = module.concat(&words.iter().collect::<Vec<_>>());
-    module.output(name, &module.registered(&format!("{name}_out"), &words));
+    if architecture.compact {
+        module.output(name, &words);
+    } else {
+        module.output(name, &module.registered(&format!("{name}_out"), &words));
+    }
 }
 
 /// Names of the blocks that hold the activations of each bank on ECP5, half by half, below the unit in a flattened netlist;

@@ -17,7 +17,7 @@
 //! | `accumulator_clear` | 1 | with it: to 0 (first chunk) |
 //! | `accumulator_read_address` | | the same address, or the one to drain |
 //! | `accumulator_drain` | 1 | with it: drain what is read; not with a write unless that clears |
-//! | `drain_data` | ways x columns x bits, out | way w, column c at bits (w x columns + c) x `accumulator_bits`; row r = w x `rows_per_way` + i at `timing::DRAIN_LATENCY` + r cycles after `accumulator_drain`; else 0 |
+//! | `drain_data` | ways x columns x bits, out | way w, column c at bits (w x columns + c) x `accumulator_bits`; row r = w x `rows_per_way` + i at `timing::drain_latency` + r cycles after `accumulator_drain`; else 0 |
 //!
 //! An address read `timing::ACCUMULATOR_UPDATE_LATENCY` cycles after an addition's sees its result; earlier reads see the
 //! old value or, one cycle before, an undefined one. Reset clears the strobes that fill, write and drain.
@@ -26,7 +26,7 @@
 //! clock               _/~\_/~\_/~\_/~\_/~\_/~\_/~\_
 //! accumulator_drain   _/~~~\_______________________   (d)
 //! accumulator_read_address X a X
-//! drain_data, way 0   0                X r0X r1X r2X  (d + DRAIN_LATENCY + row)
+//! drain_data, way 0   0                X r0X r1X r2X  (d + drain_latency + row)
 //! ```
 
 use crate::{
@@ -220,25 +220,25 @@ struct DrainLane {
     value: Net,
 }
 
-/// Or of the gated rows of each way and column: pairs of rows into a register, these into another.
+/// Or of the gated rows of each way and column: pairs of rows into a register, these into another; if `compact` all into one.
 fn drain(module: &Module, architecture: &Architecture, rows: &[Vec<DrainLane>]) {
+    let any = |nets: &[Net]| module.any(&nets.iter().collect::<Vec<_>>());
     let mut parts = Vec::new();
     for (way, rows) in rows.chunks(architecture.rows_per_way()).enumerate() {
         for column in 0..architecture.columns {
-            let pairs: Vec<Net> = rows
-                .chunks(2)
-                .enumerate()
-                .map(|(index, pair)| {
-                    let gated: Vec<Net> = pair
-                        .iter()
-                        .map(|row| module.gate(&row[column].value, &row[column].gate))
-                        .collect();
-                    let either = module.any(&gated.iter().collect::<Vec<_>>());
-                    module.registered(&format!("drain_{way}_{column}_{index}"), &either)
-                })
+            let gated: Vec<Net> = rows
+                .iter()
+                .map(|row| module.gate(&row[column].value, &row[column].gate))
                 .collect();
-            let any = module.any(&pairs.iter().collect::<Vec<_>>());
-            parts.push(module.registered(&format!("drained_{way}_{column}"), &any));
+            let all = if architecture.compact {
+                any(&gated)
+            } else {
+                let pairs = gated.chunks(2).enumerate().map(|(index, pair)| {
+                    module.registered(&format!("drain_{way}_{column}_{index}"), &any(pair))
+                });
+                any(&pairs.collect::<Vec<_>>())
+            };
+            parts.push(module.registered(&format!("drained_{way}_{column}"), &all));
         }
     }
     let data = module.concat(&parts.iter().collect::<Vec<_>>());

@@ -34,8 +34,8 @@ use bitweft_isa::{
     architecture::Architecture,
     descriptor::Opcode,
     timing::{
-        ACTIVATION_READ_LATENCY, ADD_START, ADD_WORD_CYCLES, POST_SCALED_LATENCY, SLOT_CYCLES_MIN,
-        SLOT_TO_VALUE,
+        ADD_START, ADD_WORD_CYCLES, SLOT_CYCLES_MIN, activation_read_latency, post_scaled_latency,
+        slot_to_value,
     },
 };
 
@@ -44,12 +44,36 @@ const ADDEND_SHIFT: usize = 20;
 /// Cycle of the word in which the slot of b starts, and that of the sum.
 const B_SLOT: usize = SLOT_CYCLES_MIN;
 const SUM_SLOT: usize = 2 * SLOT_CYCLES_MIN;
-/// From a slot's start to its word in `read_data`: a cycle before the first byte is a value.
-const SLOT_TO_DATA: usize = SLOT_TO_VALUE - 1;
-/// From a slot's start to its address.
-const SLOT_TO_ADDRESS: usize = SLOT_TO_DATA - ACTIVATION_READ_LATENCY;
-/// From a slot's start to its first scaled value.
-const SLOT_TO_SCALED: usize = SLOT_TO_VALUE + POST_SCALED_LATENCY;
+
+/// Cycles from the start of a slot.
+struct Latencies {
+    /// To its first value at the posts.
+    value: usize,
+    /// To its word in `read_data`: a cycle before that.
+    data: usize,
+    /// To its address.
+    address: usize,
+    /// To its first scaled value.
+    scaled: usize,
+}
+
+impl Latencies {
+    fn new(architecture: &Architecture) -> Self {
+        let value = slot_to_value(architecture);
+        let scaled = value + post_scaled_latency(architecture);
+        // A word's sums leave after its last addend came back, and the next word's first one comes back after they began to leave.
+        assert!(
+            scaled + B_SLOT + QUAD <= SUM_SLOT + ADD_WORD_CYCLES + value
+                && scaled >= SUM_SLOT + value
+        );
+        Self {
+            value,
+            data: value - 1,
+            address: value - 1 - activation_read_latency(architecture),
+            scaled,
+        }
+    }
+}
 
 /// Phases of a word: cycles modulo `ADD_WORD_CYCLES`.
 struct Phases<'a> {
@@ -87,7 +111,7 @@ pub fn elementwise(architecture: &Architecture) -> Module {
     let start = m.input("start", 1);
     let begin = m.and(&start, &m.equals(&m.field("opcode"), Opcode::Add as u64));
     let phases = slots(m, &begin);
-    addresses(m, &begin, &phases, address_bits(architecture));
+    addresses(m, &begin, &phases, architecture);
     values(m, architecture, &phases);
     module
 }
@@ -127,10 +151,12 @@ fn slots<'a>(m: &'a Module, begin: &Net) -> Phases<'a> {
 }
 
 /// Addresses of a and b in turn.
-fn addresses(m: &Module, begin: &Net, phases: &Phases<'_>, bits: usize) {
+fn addresses(m: &Module, begin: &Net, phases: &Phases<'_>, architecture: &Architecture) {
+    let bits = address_bits(architecture);
+    let first = Latencies::new(architecture).address - 1;
     let address = m.register("address", bits);
-    let take_a = phases.at(SLOT_TO_ADDRESS - 1);
-    let take_b = phases.at(SLOT_TO_ADDRESS - 1 + B_SLOT);
+    let take_a = phases.at(first);
+    let take_b = phases.at(first + B_SLOT);
     let word = |name: &str, base: &str, take: &Net| {
         let field = m.field(base);
         if bits < field.width() {
@@ -151,15 +177,16 @@ fn addresses(m: &Module, begin: &Net, phases: &Phases<'_>, bits: usize) {
 /// The values of all columns.
 fn values(m: &Module, architecture: &Architecture, phases: &Phases<'_>) {
     let columns = architecture.columns;
+    let after = Latencies::new(architecture);
     let read_data = m.input("read_data", 8 * QUAD * columns);
     let scaled = m.input("scaled", ADD_VALUE_BITS * columns);
     let rounds = m.input("scaled_round", columns);
     // All of them a cycle early: each column has its own register.
-    let loads = [SLOT_TO_DATA - 1, SLOT_TO_DATA - 1 + B_SLOT].map(|cycle| phases.at(cycle));
+    let loads = [after.data - 1, after.data - 1 + B_SLOT].map(|cycle| phases.at(cycle));
     let load = m.named("load", &m.or(&loads[0], &loads[1]));
-    let sums_leave = phases.window("sums_leave", &phases.at(SUM_SLOT), SLOT_TO_VALUE - 1);
-    let a_returns = phases.window("a_returns", &phases.at(0), SLOT_TO_SCALED - 1);
-    let b_returns = phases.window("b_returns", &phases.at(B_SLOT), SLOT_TO_SCALED - 1);
+    let sums_leave = phases.window("sums_leave", &phases.at(SUM_SLOT), after.value - 1);
+    let a_returns = phases.window("a_returns", &phases.at(0), after.scaled - 1);
+    let b_returns = phases.window("b_returns", &phases.at(B_SLOT), after.scaled - 1);
     let moves = m.any(&[&sums_leave, &a_returns, &b_returns]);
     let unit = column();
     let values: Vec<Net> = (0..columns)
@@ -223,7 +250,3 @@ fn round_up(m: &Module, a: &Net, b: &Net, carry: &Net) -> Net {
 }
 
 const _: () = assert!(ADD_START == 1);
-const _: () = assert!(SLOT_TO_DATA > ACTIVATION_READ_LATENCY);
-// A word's sums leave after its last addend came back, and the next word's first one comes back after they began to leave.
-const _: () = assert!(SLOT_TO_SCALED + B_SLOT + QUAD <= SUM_SLOT + ADD_WORD_CYCLES + SLOT_TO_VALUE);
-const _: () = assert!(SLOT_TO_SCALED >= SUM_SLOT + SLOT_TO_VALUE);

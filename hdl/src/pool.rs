@@ -32,7 +32,7 @@ use bitweft_isa::{
     QUAD,
     architecture::Architecture,
     descriptor::Opcode,
-    timing::{POOL_WINDOW_CYCLES_MIN, SLOT_TO_VALUE},
+    timing::{POOL_WINDOW_CYCLES_MIN, slot_to_value},
 };
 
 /// From the last word to the results in the register that sends them.
@@ -82,7 +82,7 @@ pub fn pool(architecture: &Architecture) -> Module {
                     accumulate(m, &format!("result_{column}_{lane}"), &controls, &byte)
                 })
                 .collect();
-            send(m, column, &load, &lanes)
+            send(m, architecture, column, &load, &lanes)
         })
         .collect();
     m.output("pool_value", &m.concat(&values.iter().collect::<Vec<_>>()));
@@ -104,7 +104,7 @@ fn accumulate(m: &Module, name: &str, controls: &Controls, byte: &Net) -> Net {
 }
 
 /// Sends a column's results one after another, zeros after them.
-fn send(m: &Module, column: usize, load: &Net, lanes: &[Net]) -> Net {
+fn send(m: &Module, architecture: &Architecture, column: usize, load: &Net, lanes: &[Net]) -> Net {
     let all = m.concat(&lanes.iter().collect::<Vec<_>>());
     let held = m.register(&format!("held_{column}"), all.width());
     let next = m.mux(load, &all, &m.shift_right(&held, POOL_VALUE_BITS));
@@ -113,7 +113,7 @@ fn send(m: &Module, column: usize, load: &Net, lanes: &[Net]) -> Net {
     m.delayed_reset(
         &format!("value_{column}"),
         &value,
-        SLOT_TO_VALUE - RESULT_LATENCY,
+        slot_to_value(architecture) - RESULT_LATENCY,
     )
 }
 

@@ -17,8 +17,8 @@
 //! | `halve`, `left` | 1, 4 | t + [`POST_HALVE`] | halve: v is half of the biased difference |
 //! | `mantissa`, `right` | 31, 6 | t + [`POST_SCALE`] | |
 //! | `rounding_double`, `out_zero`, `clamp_low`, `clamp_high` | 1, 8, 8, 8 | steady | |
-//! | `scaled`, `scaled_round` | 32, 1, out | t + [`POST_SCALED_LATENCY`] | way 0 only: y = scaled + scaled_round |
-//! | `output_byte` | 8, out | t + [`POST_LATENCY`] | |
+//! | `scaled`, `scaled_round` | 32, 1, out | t + `timing::post_scaled_latency` | way 0 only: y = scaled + scaled_round |
+//! | `output_byte` | 8, out | t + `timing::post_latency` | |
 //!
 //! One value a cycle, nothing waits; no reset (no control). X read less than a cycle after it was stored is undefined.
 //!
@@ -41,7 +41,7 @@ use crate::{
 use bitweft_isa::{
     architecture::Architecture,
     record::BIAS_BITS,
-    timing::{POST_BIAS, POST_HALVE, POST_LATENCY, POST_SCALE, POST_SCALED_LATENCY},
+    timing::{POST_BIAS, POST_HALVE, POST_SCALE, REQUANTIZER_LATENCY, SCALED_LATENCY},
 };
 
 /// Bits of `pool_value`: the sum of 1024 bytes.
@@ -64,8 +64,8 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
     let module = Module::new(if direct { "post" } else { "post_drain" });
     let m = &module;
     m.attribute("keep_hierarchy");
-    let data = taken(m, "drain_data", architecture.accumulator_bits);
-    let value = value(m, &data, direct);
+    let data = taken(m, architecture, "drain_data", architecture.accumulator_bits);
+    let value = value(m, architecture, &data, direct);
     let sum_of_inputs = sum_of_inputs(m, architecture, &data);
 
     let difference = m.subtract(
@@ -73,10 +73,10 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
         &m.sign_extend(&sum_of_inputs, DIFFERENCE_BITS),
     );
     let difference = m.registered("difference", &difference);
-    let bias = taken(m, "bias", BIAS_BITS);
+    let bias = taken(m, architecture, "bias", BIAS_BITS);
     let biased = m.add(&m.sign_extend(&difference, BIAS_BITS), &bias);
     let biased = m.registered("biased", &biased);
-    let halve = taken(m, "halve", 1);
+    let halve = taken(m, architecture, "halve", 1);
     let v = m.mux(&halve, &m.slice(&biased, 1, 32), &m.truncate(&biased, 32));
     m.unused(&m.sign(&biased));
 
@@ -91,7 +91,7 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
     ];
     let inputs: Vec<(&str, Net)> = names
         .iter()
-        .map(|&(name, bits)| (name, taken(m, name, bits)))
+        .map(|&(name, bits)| (name, taken(m, architecture, name, bits)))
         .collect();
     let mut ports: Vec<(&str, &Net)> = inputs.iter().map(|(name, net)| (*name, net)).collect();
     ports.push(("value", &v));
@@ -107,27 +107,34 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
     module
 }
 
-/// An input, registered: it comes from the middle of the die, for all posts at once. The module keeps its hierarchy so that
+/// An input, registered unless `compact`: it comes from the middle of the die, for all posts at once. The module keeps its hierarchy so that
 /// synthesis does not merge the registers of several posts.
-fn taken(m: &Module, name: &str, bits: usize) -> Net {
-    m.registered(&format!("{name}_in"), &m.input(name, bits))
+fn taken(m: &Module, architecture: &Architecture, name: &str, bits: usize) -> Net {
+    let input = m.input(name, bits);
+    if architecture.compact {
+        return input;
+    }
+    m.registered(&format!("{name}_in"), &input)
 }
 
 /// The value, a cycle later, sign-extended.
-fn value(m: &Module, data: &Net, direct: bool) -> Net {
+fn value(m: &Module, architecture: &Architecture, data: &Net, direct: bool) -> Net {
     if !direct {
         return m.registered("value", data);
     }
-    let pool = m.zero_extend(&taken(m, "pool_value", POOL_VALUE_BITS), ADD_VALUE_BITS);
-    let add = taken(m, "add_value", ADD_VALUE_BITS);
+    let pool = m.zero_extend(
+        &taken(m, architecture, "pool_value", POOL_VALUE_BITS),
+        ADD_VALUE_BITS,
+    );
+    let add = taken(m, architecture, "add_value", ADD_VALUE_BITS);
     let data = m.sign_extend(data, ADD_VALUE_BITS);
     m.registered("value", &m.any(&[&data, &pool, &add]))
 }
 
 /// What to subtract, a cycle later.
 fn sum_of_inputs(m: &Module, architecture: &Architecture, data: &Net) -> Net {
-    let store = taken(m, "x_store", 1);
-    let row = taken(m, "row", row_bits(architecture));
+    let store = taken(m, architecture, "x_store", 1);
+    let row = taken(m, architecture, "row", row_bits(architecture));
     let memory = Memory {
         storage: architecture.small_storage,
         width: data.width(),
@@ -141,9 +148,9 @@ fn sum_of_inputs(m: &Module, architecture: &Architecture, data: &Net) -> Net {
         read_address: &row,
     };
     let x = memory.instance(m, "sums", &ports);
-    let clear = m.registered("cleared", &taken(m, "x_clear", 1));
+    let clear = m.registered("cleared", &taken(m, architecture, "x_clear", 1));
     m.gate(&x, &m.not(&clear))
 }
 
 const _: () = assert!(POST_BIAS == 2 && POST_HALVE == 3 && POST_SCALE == 4);
-const _: () = assert!(POST_SCALED_LATENCY < POST_LATENCY);
+const _: () = assert!(SCALED_LATENCY < REQUANTIZER_LATENCY);

@@ -13,7 +13,7 @@
 //! | `write_enable` | 4, out | byte lanes written; to all banks, one cycle after the byte was in `output_bytes` |
 //! | `write_address` | 4 x [`address_bits`], out | a word address each byte lane |
 //! | `write_data` | 32 x columns, out | |
-//! | `done` | 1, out | the descriptor is over: `SLOT_TO_DONE` after the start of its last slot |
+//! | `done` | 1, out | the descriptor is over: `timing::slot_to_done` after the start of its last slot |
 //!
 //! Two ways work on consecutive filters, hence on different byte lanes. One byte a way, column and cycle; nothing waits. Reset ends everything.
 //!
@@ -33,13 +33,11 @@ use bitweft_isa::{
     QUAD, ROWS_MAX,
     architecture::Architecture,
     descriptor::Opcode,
-    timing::{SLOT_TO_DONE, SLOT_TO_WRITE, slot_cycles},
+    timing::{slot_cycles, slot_to_done, slot_to_write},
 };
 
 /// Bits of a count of rows.
 const ROW_COUNT_BITS: usize = ROWS_MAX.trailing_zeros() as usize + 1;
-/// From `write_slot` to `done`.
-const WRITE_SLOT_TO_DONE: usize = SLOT_TO_DONE - (SLOT_TO_WRITE - 2);
 
 /// One way's writes, aligned with its bytes.
 struct Way {
@@ -72,7 +70,9 @@ pub fn write_back(architecture: &Architecture) -> Module {
     let ways = ways(m, architecture, &place);
     write(m, architecture, &ways);
     let last = m.and(&place.slot, &m.input("write_last", 1));
-    let done = m.delayed_reset("done_in", &last, WRITE_SLOT_TO_DONE);
+    // From `write_slot`.
+    let cycles = slot_to_done(architecture) - (slot_to_write(architecture) - 2);
+    let done = m.delayed_reset("done_in", &last, cycles);
     m.output("done", &done);
     module
 }

@@ -7,9 +7,9 @@ use bitweft_isa::{
     descriptor::{Descriptor, Opcode},
     timing::{
         DRAIN_START, DRAINED_TO_PLANE, FETCH_START, FINALIZED_TO_SLOT, ISSUE_START, PLANE_TO_FILL,
-        POOL_WINDOW_CYCLES_MIN, SEQUENCER_CYCLES, SLOT_TO_BLOCK_DRAINED, SLOT_TO_DONE, add_cycles,
-        chunk_cycles, fetch_latency, fill_cycles, fill_to_plane, plane_to_drain, plane_to_grant,
-        slot_cycles,
+        POOL_WINDOW_CYCLES_MIN, SEQUENCER_CYCLES, SLOT_TO_BLOCK_DRAINED, add_cycles, chunk_cycles,
+        fetch_latency, fill_cycles, fill_to_plane, plane_to_drain, plane_to_grant, slot_cycles,
+        slot_to_done,
     },
 };
 
@@ -35,7 +35,7 @@ pub fn predict(info: &DescriptorInfo, architecture: &Architecture) -> Cycles {
         Convolution::new(d, &info.widths, architecture).run()
     } else if is(Opcode::Add) {
         Cycles {
-            cycles: add_cycles(count(d.strip_count)) as u64,
+            cycles: add_cycles(architecture, count(d.strip_count)) as u64,
             ..Cycles::default()
         }
     } else {
@@ -62,7 +62,7 @@ fn pool_cycles(d: &Descriptor, architecture: &Architecture) -> usize {
     let windows = count(d.strip_count * d.quads_per_tap);
     let period = accesses.max(POOL_WINDOW_CYCLES_MIN);
     let last_access = FETCH_START + (windows - 1) * period + accesses - 1;
-    last_access + fetch_latency(architecture) + SLOT_TO_DONE
+    last_access + fetch_latency(architecture) + slot_to_done(architecture)
 }
 
 /// A chunk's planes in time.
@@ -120,7 +120,7 @@ impl<'a> Convolution<'a> {
                 self.drain(block - 1);
             }
         }
-        self.counts.cycles = (self.last_slot.unwrap_or(0) + SLOT_TO_DONE) as u64;
+        self.counts.cycles = (self.last_slot.unwrap_or(0) + slot_to_done(self.architecture)) as u64;
         self.counts
     }
 

@@ -520,6 +520,7 @@ pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
         lane: LaneKind::Table,
         fill_words: 1,
         control_groups: 1,
+        compact: false,
         accumulator_bits: 32,
         accumulator_depth: 64,
         accumulator_storage: Storage::Block,

@@ -51,6 +51,9 @@ pub struct Architecture {
     /// processor is taken to be spread over a large die: plane addresses and reset have registers on their way.
     #[serde(default = "one")]
     pub control_groups: usize,
+    /// Fewer registers between units, for a small part with a slow clock: less area and fewer cycles, at fewer MHz.
+    #[serde(default)]
+    pub compact: bool,
     /// Bits of an accumulator; 20 to 32.
     pub accumulator_bits: usize,
     /// Accumulators a lane; two halves of `positions_max` each. A power of two.

@@ -83,8 +83,11 @@ pub const FETCH_START: usize = 3;
 pub const ISSUE_START: usize = 3;
 
 /// From a read address at the activation memory to the word on `read_data`: register behind the choice of
-/// address, RAM output, fabric register, register behind the choice of halves.
-pub const ACTIVATION_READ_LATENCY: usize = 4;
+/// address, RAM output, fabric register, and unless `compact` a register behind the choice of halves.
+#[must_use]
+pub fn activation_read_latency(architecture: &Architecture) -> usize {
+    4 - usize::from(architecture.compact)
+}
 
 /// From the issue of an access to its bank addresses (registered) at the activation memory.
 pub const FETCH_ADDRESS_LATENCY: usize = 4;
@@ -98,7 +101,10 @@ pub fn rotation_stages(architecture: &Architecture) -> usize {
 /// From the issue of an access to its word on `x_bus`; the last stage selects columns and fills in padding.
 #[must_use]
 pub fn fetch_latency(architecture: &Architecture) -> usize {
-    FETCH_ADDRESS_LATENCY + ACTIVATION_READ_LATENCY + rotation_stages(architecture) + 1
+    FETCH_ADDRESS_LATENCY
+        + activation_read_latency(architecture)
+        + rotation_stages(architecture)
+        + 1
 }
 
 /// From `fill_enable` of a table entry to the first cycle in which `plane_word` (at the same row) reads it.
@@ -157,8 +163,12 @@ pub const DRAINED_TO_PLANE: usize = 2;
 /// Cycles from a pooling window to the next, at least: the bytes of a word are requantized one by one.
 pub const POOL_WINDOW_CYCLES_MIN: usize = 4;
 
-/// From `accumulator_drain` at the array to row 0's value on the drain bus; row r's follows r cycles later.
-pub const DRAIN_LATENCY: usize = 5;
+/// From `accumulator_drain` at the array to row 0's value on the drain bus; row r's follows r cycles later. The rows' values are
+/// or-ed in two cycles, in one if `compact`.
+#[must_use]
+pub fn drain_latency(architecture: &Architecture) -> usize {
+    5 - usize::from(architecture.compact)
+}
 
 /// Cycles of a descriptor besides those from its unit's `start` to the unit's `done` (both cycles counted as one
 /// difference): reading its words, and the first counter's write.

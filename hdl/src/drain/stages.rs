@@ -12,11 +12,8 @@ use crate::{
 use bitweft_isa::{
     architecture::Architecture,
     record,
-    timing::{POST_BIAS, POST_HALVE, POST_LATENCY, POST_SCALE, SLOT_CYCLES_MIN, SLOT_TO_VALUE},
+    timing::{POST_BIAS, POST_HALVE, POST_SCALE, SLOT_CYCLES_MIN, post_latency, slot_to_value},
 };
-
-/// From the start of a slot to `write_slot`.
-const SLOT_TO_WRITE_SLOT: usize = SLOT_TO_VALUE + POST_LATENCY - 1;
 
 /// From the start of a slot to the cycle in which its flags are valid.
 const FLAG_VALID: usize = 1;
@@ -32,6 +29,8 @@ struct Pulses<'a> {
     start: Vec<Net>,
     ways: usize,
     rows_per_way: usize,
+    /// `timing::slot_to_value`.
+    to_value: usize,
 }
 
 /// Builds everything behind the slot engine.
@@ -43,9 +42,11 @@ pub(super) fn stages(
     record: &Net,
 ) {
     let last_way = (architecture.drain_ways - 1) * architecture.rows_per_way();
-    let depth = SLOT_TO_VALUE + POST_SCALE + last_way - 1;
+    let to_value = slot_to_value(architecture);
+    let to_write_slot = to_value + post_latency(architecture) - 1;
+    let depth = to_value + POST_SCALE + last_way - 1;
     let mut start = vec![slot.start.clone()];
-    for cycle in 1..=depth.max(SLOT_TO_WRITE_SLOT) {
+    for cycle in 1..=depth.max(to_write_slot) {
         let last = &start[cycle - 1];
         start.push(m.registered_reset(&format!("slot_{cycle}"), last));
     }
@@ -54,13 +55,14 @@ pub(super) fn stages(
         start,
         ways: architecture.drain_ways,
         rows_per_way: architecture.rows_per_way(),
+        to_value,
     };
     pulses.rows(slot, row_bits(architecture));
     pulses.fields(kind, record);
 
-    m.output("write_slot", &pulses.start[SLOT_TO_WRITE_SLOT]);
+    m.output("write_slot", &pulses.start[to_write_slot]);
     for (name, flag) in [("write_skip", &slot.skip), ("write_last", &slot.last)] {
-        let held = pulses.held(name, flag, FLAG_VALID, &[SLOT_TO_WRITE_SLOT]);
+        let held = pulses.held(name, flag, FLAG_VALID, &[to_write_slot]);
         m.output(name, &held[0]);
     }
 }
@@ -105,17 +107,17 @@ impl Pulses<'_> {
             &m.bit(record, record::ZERO_BIT),
         );
         let ordinary = m.and(&kind.convolution, &m.not(&special));
-        self.way_outputs("x_clear", &m.not(&ordinary), until, SLOT_TO_VALUE);
-        self.way_outputs("halve", &ordinary, until, SLOT_TO_VALUE + POST_HALVE);
+        self.way_outputs("x_clear", &m.not(&ordinary), until, self.to_value);
+        self.way_outputs("halve", &ordinary, until, self.to_value + POST_HALVE);
 
         let field = |low: usize, bits: usize, identity: u64| {
             let field = m.slice(record, low, bits);
             m.mux(&kind.maximum, &m.literal(identity, bits), &field)
         };
         let bias = field(0, record::BIAS_BITS, 0);
-        self.way_outputs("bias", &bias, until, SLOT_TO_VALUE + POST_BIAS);
+        self.way_outputs("bias", &bias, until, self.to_value + POST_BIAS);
         let left = field(record::LEFT_LOW, record::LEFT_BITS, IDENTITY_LEFT);
-        self.way_outputs("left", &left, until, SLOT_TO_VALUE + POST_HALVE);
+        self.way_outputs("left", &left, until, self.to_value + POST_HALVE);
         for (name, low, bits, identity) in [
             (
                 "mantissa",
@@ -126,7 +128,7 @@ impl Pulses<'_> {
             ("right", record::RIGHT_LOW, record::RIGHT_BITS, 0),
         ] {
             let field = field(low, bits, identity);
-            self.way_outputs(name, &field, until, SLOT_TO_VALUE + POST_SCALE);
+            self.way_outputs(name, &field, until, self.to_value + POST_SCALE);
         }
         let used = record::ZERO_BIT + 1;
         m.unused(&m.slice(record, used, record.width() - used));
@@ -136,7 +138,7 @@ impl Pulses<'_> {
     fn rows(&self, slot: &Slot, bits: usize) {
         let m = self.m;
         let offsets: Vec<usize> = (0..self.ways)
-            .map(|way| SLOT_TO_VALUE + way * self.rows_per_way)
+            .map(|way| self.to_value + way * self.rows_per_way)
             .collect();
         let is_x = self.held("is_x", &slot.is_x, FLAG_VALID, &offsets);
         let (mut rows, mut stores) = (Vec::new(), Vec::new());

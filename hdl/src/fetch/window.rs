@@ -12,7 +12,7 @@ use crate::{
 use bitweft_isa::{
     QUAD,
     architecture::Architecture,
-    timing::{ACTIVATION_READ_LATENCY, FETCH_ADDRESS_LATENCY, rotation_stages, tree_levels},
+    timing::{FETCH_ADDRESS_LATENCY, activation_read_latency, rotation_stages, tree_levels},
 };
 
 /// Bits of a window position limit, 0 to the power of two that no position reaches.
@@ -90,7 +90,7 @@ pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, st
     addresses(m, architecture, &sums, (&access.tap.pixel_words, stride));
     let valid = inside(m, architecture, &sums, stride);
 
-    let arrival = FETCH_ADDRESS_LATENCY + ACTIVATION_READ_LATENCY;
+    let arrival = FETCH_ADDRESS_LATENCY + activation_read_latency(architecture);
     let rotation = m.delayed("rotation_after", &sums.rotation, arrival - 2);
     let window = rotated(m, architecture, &rotation);
     let cycles = arrival - 2 + rotation_stages(architecture);
@@ -239,8 +239,10 @@ fn inside(m: &Module, architecture: &Architecture, sums: &Sums, stride: &Stride)
         true => 2 * column % columns,
         false => 2 * column,
     };
-    let cycles =
-        ACTIVATION_READ_LATENCY + FETCH_ADDRESS_LATENCY + rotation_stages(architecture) - 6;
+    let cycles = activation_read_latency(architecture)
+        + FETCH_ADDRESS_LATENCY
+        + rotation_stages(architecture)
+        - 6;
     (0..columns)
         .map(|column| {
             let literal = |at: usize| m.literal(at as u64, bits);

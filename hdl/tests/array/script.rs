@@ -6,7 +6,7 @@ use bitweft_isa::{
     architecture::Architecture,
     plane,
     timing::{
-        CHUNK_CYCLES_MIN, DRAIN_LATENCY, TABLE_WRITE_LATENCY, accumulator_delay, dot_latency,
+        CHUNK_CYCLES_MIN, TABLE_WRITE_LATENCY, accumulator_delay, dot_latency, drain_latency,
         word_cycles,
     },
 };
@@ -119,7 +119,7 @@ impl Script {
         for block in &finished {
             script.drain(block);
         }
-        script.at(script.drain_at + 2 * ROWS_MAX + DRAIN_LATENCY);
+        script.at(script.drain_at + 2 * ROWS_MAX + drain_latency(architecture));
         script
     }
 
@@ -263,7 +263,10 @@ impl Script {
             inputs.drain = true;
             inputs.read_address = address;
             for (row, values) in values.iter().enumerate() {
-                let key = (at + row + DRAIN_LATENCY, row / rows_per_way);
+                let key = (
+                    at + row + drain_latency(&self.architecture),
+                    row / rows_per_way,
+                );
                 assert!(self.drained.insert(key, values.clone()).is_none());
             }
             self.drain_at = at + rows_per_way;

@@ -55,6 +55,7 @@ pub(crate) fn architecture(lane: LaneKind, columns: usize, quads: usize) -> Arch
         lane,
         fill_words: 1,
         control_groups: 1,
+        compact: false,
         accumulator_bits: 30,
         accumulator_depth: 32,
         accumulator_storage: Storage::Block,

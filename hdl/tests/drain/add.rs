@@ -10,8 +10,8 @@ use bitweft_isa::{
     descriptor::{Descriptor, Opcode},
     record::Record,
     timing::{
-        ACTIVATION_READ_LATENCY, ADD_START, ADD_WORD_CYCLES, SLOT_CYCLES_MIN, SLOT_TO_WRITE,
-        add_cycles,
+        ADD_START, ADD_WORD_CYCLES, SLOT_CYCLES_MIN, activation_read_latency, add_cycles,
+        slot_to_write,
     },
 };
 use std::collections::VecDeque;
@@ -82,17 +82,17 @@ pub(crate) fn run(side: &mut Side, random: &mut Random, memory: &mut Memory, wor
                 bytes: bytes.collect(),
             };
             side.expect_write(
-                slot as u64 + (SLOT_TO_WRITE + byte) as u64,
+                slot as u64 + (slot_to_write(&side.a) + byte) as u64,
                 byte as u64,
                 write,
             );
         }
     }
-    side.expect_done(add_cycles(words as usize) as u64);
+    side.expect_done(add_cycles(&side.a, words as usize) as u64);
     side.start(&d);
     // Addresses of the last cycles; what is not an Add's read is noise.
     let mut addresses: VecDeque<Option<usize>> =
-        VecDeque::from(vec![None; ACTIVATION_READ_LATENCY]);
+        VecDeque::from(vec![None; activation_read_latency(&side.a)]);
     while !side.is_done() {
         let address = addresses.pop_front().flatten();
         let word = address.map_or_else(

@@ -9,8 +9,8 @@ use bitweft_isa::{
     descriptor::{Descriptor, Opcode},
     record::Record,
     timing::{
-        DRAIN_START, FINALIZED_TO_SLOT, SLOT_TO_BLOCK_DRAINED, SLOT_TO_DONE, SLOT_TO_VALUE,
-        SLOT_TO_WRITE, slot_cycles,
+        DRAIN_START, FINALIZED_TO_SLOT, SLOT_TO_BLOCK_DRAINED, slot_cycles, slot_to_done,
+        slot_to_value, slot_to_write,
     },
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -130,7 +130,7 @@ impl Case {
         if slot.last_of_block {
             side.expect_drained(cycle + SLOT_TO_BLOCK_DRAINED as u64);
             if slot.block + 1 == d.block_count {
-                side.expect_done(cycle + SLOT_TO_DONE as u64);
+                side.expect_done(cycle + slot_to_done(&side.a) as u64);
             }
         }
         let Some(filter) = slot.filter else { return };
@@ -147,7 +147,7 @@ impl Case {
                 bytes: bytes.collect(),
             };
             side.expect_write(
-                cycle + (SLOT_TO_WRITE + row) as u64,
+                cycle + (slot_to_write(&side.a) + row) as u64,
                 filter as u64 % 4,
                 write,
             );
@@ -197,7 +197,7 @@ impl Array {
         for row in 0..a.lane_rows {
             let values = self
                 .values
-                .entry(cycle + (SLOT_TO_VALUE + row) as u64)
+                .entry(cycle + (slot_to_value(a) + row) as u64)
                 .or_default();
             for column in 0..a.columns {
                 let lane = row / a.rows_per_way() * a.columns + column;

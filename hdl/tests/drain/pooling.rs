@@ -8,7 +8,7 @@ use bitweft_isa::{
     QUAD,
     descriptor::{Descriptor, Opcode},
     record::Record,
-    timing::{POOL_WINDOW_CYCLES_MIN, SLOT_TO_DONE, SLOT_TO_WRITE},
+    timing::{POOL_WINDOW_CYCLES_MIN, slot_to_done, slot_to_write},
 };
 
 /// One random pooling: number of taps, gaps between windows once in `gap` windows.
@@ -165,10 +165,14 @@ pub(crate) fn run(side: &mut Side, random: &mut Random, taps: i64) {
                 address: (d.out_base + index) as u64,
                 bytes: bytes.collect(),
             };
-            side.expect_write(last + (SLOT_TO_WRITE + byte) as u64, byte as u64, write);
+            side.expect_write(
+                last + (slot_to_write(&side.a) + byte) as u64,
+                byte as u64,
+                write,
+            );
         }
         if end {
-            side.expect_done(last + SLOT_TO_DONE as u64);
+            side.expect_done(last + slot_to_done(&side.a) as u64);
         }
         side.step();
         let pause = if random.once_in(gap) {

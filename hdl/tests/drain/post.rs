@@ -5,7 +5,7 @@ use bitweft_hdl::post::{post, row_bits};
 use bitweft_isa::{
     architecture::Architecture,
     record::Record,
-    timing::{POST_BIAS, POST_HALVE, POST_LATENCY, POST_SCALE, POST_SCALED_LATENCY},
+    timing::{POST_BIAS, POST_HALVE, POST_SCALE, post_latency, post_scaled_latency},
 };
 
 /// What belongs to one value.
@@ -109,12 +109,12 @@ fn check(a: &Architecture, way: usize, seed: u64) {
         bench.set("left", i64::from(back(POST_HALVE).record.left));
         bench.set("right", i64::from(record.right));
         bench.eval();
-        if let (Some(v), 0) = (back(POST_SCALED_LATENCY).v, way) {
+        if let (Some(v), 0) = (back(post_scaled_latency(a)).v, way) {
             let y = bench.get_signed("scaled") + bench.get("scaled_round") as i64;
-            let step = back(POST_SCALED_LATENCY);
+            let step = back(post_scaled_latency(a));
             assert_eq!(y, scaled(&step.record, true, v), "{step:?}");
         }
-        let step = back(POST_LATENCY);
+        let step = back(post_latency(a));
         if let Some(v) = step.v {
             let y = scaled(&step.record, true, v);
             assert_eq!(

@@ -2,7 +2,7 @@
 
 use crate::support::{Random, Unit, architecture};
 use bitweft_hdl::activation_memory::{WRITE_TO_READ, WRITER, activation_memory, address_bits};
-use bitweft_isa::{architecture::Architecture, timing::ACTIVATION_READ_LATENCY};
+use bitweft_isa::{architecture::Architecture, timing::activation_read_latency};
 use std::collections::VecDeque;
 
 /// Random writers and readers; with `paired` there are two fill words. Reads that the contract leaves undefined are not
@@ -58,7 +58,7 @@ fn random_traffic(columns: usize, drain_ways: usize, paired: Option<bool>, seed:
             }
         }
         expected.push_back(now);
-        if expected.len() > ACTIVATION_READ_LATENCY {
+        if expected.len() > activation_read_latency(&architecture) {
             let words = buses.iter().flat_map(|name| unit.words(name));
             let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
             let now = expected.pop_front().expect("not empty");

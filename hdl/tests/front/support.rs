@@ -48,6 +48,7 @@ pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
         },
         fill_words: 1,
         control_groups: 1,
+        compact: false,
         accumulator_bits: 30,
         accumulator_depth: 64,
         accumulator_storage: Storage::Block,

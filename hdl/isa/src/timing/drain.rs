@@ -11,14 +11,14 @@
 //! 2. The slot of X or of a filter of non-zero width starts in a cycle in which the drain read is granted, and
 //!    [`FINALIZED_TO_SLOT`] or more after the pulse that finalized its position. A slot of a filter of width 0 waits for neither.
 //! 3. `block_drained` pulses [`SLOT_TO_BLOCK_DRAINED`] after the block's last slot.
-//! 4. Value i (0 ..) of a slot of way w is at its posts in `T + SLOT_TO_VALUE + w * rows_per_way + i`, its byte is written
-//!    (write enable at the activation memory) [`POST_LATENCY`]` + 1` later: from `T + SLOT_TO_WRITE` on.
+//! 4. Value i (0 ..) of a slot of way w is at its posts in `T + slot_to_value + w * rows_per_way + i`, its byte is written
+//!    (write enable at the activation memory) [`post_latency`]` + 1` later: from `T + slot_to_write` on.
 //! 5. Pooling: the slot of a window starts in the cycle in which its last word is on `x_bus`.
 //! 6. Add: see [`add_cycles`].
-//! 7. `done` pulses [`SLOT_TO_DONE`] after the start of the descriptor's last slot, whatever the descriptor: for a convolution
+//! 7. `done` pulses [`slot_to_done`] after the start of the descriptor's last slot, whatever the descriptor: for a convolution
 //!    of an array of [`ROWS_MAX`] rows the cycle after the last write.
 
-use super::{DRAIN_LATENCY, GRANT_LATENCY};
+use super::{GRANT_LATENCY, drain_latency};
 use crate::{ROWS_MAX, architecture::Architecture};
 
 /// Slots start at least so many cycles apart.
@@ -40,7 +40,10 @@ pub const FINALIZED_TO_SLOT: usize = 1;
 pub const SLOT_TO_BLOCK_DRAINED: usize = 1;
 
 /// From the start of a slot to its first value at the posts of way 0.
-pub const SLOT_TO_VALUE: usize = GRANT_LATENCY + DRAIN_LATENCY;
+#[must_use]
+pub fn slot_to_value(architecture: &Architecture) -> usize {
+    GRANT_LATENCY + drain_latency(architecture)
+}
 
 /// From a value at a post to the cycle in which the post takes the bias.
 pub const POST_BIAS: usize = 2;
@@ -57,20 +60,34 @@ pub const SCALED_LATENCY: usize = 7;
 /// From a requantizer's `value` to its byte.
 pub const REQUANTIZER_LATENCY: usize = SCALED_LATENCY + 2;
 
-/// The register in which a post takes each of its inputs, so that they may come from afar.
-const POST_INPUT: usize = 1;
+/// The register in which a post takes each of its inputs, so that they may come from afar; none if `compact`.
+fn post_input(architecture: &Architecture) -> usize {
+    usize::from(!architecture.compact)
+}
 
 /// From a value at a post to its byte.
-pub const POST_LATENCY: usize = POST_INPUT + POST_HALVE + REQUANTIZER_LATENCY;
+#[must_use]
+pub fn post_latency(architecture: &Architecture) -> usize {
+    post_input(architecture) + POST_HALVE + REQUANTIZER_LATENCY
+}
 
 /// From a value at a post to its scaled value.
-pub const POST_SCALED_LATENCY: usize = POST_INPUT + POST_HALVE + SCALED_LATENCY;
+#[must_use]
+pub fn post_scaled_latency(architecture: &Architecture) -> usize {
+    post_input(architecture) + POST_HALVE + SCALED_LATENCY
+}
 
 /// From the start of a slot to the write of its first byte.
-pub const SLOT_TO_WRITE: usize = SLOT_TO_VALUE + POST_LATENCY + 1;
+#[must_use]
+pub fn slot_to_write(architecture: &Architecture) -> usize {
+    slot_to_value(architecture) + post_latency(architecture) + 1
+}
 
 /// From the start of a descriptor's last slot to `done`.
-pub const SLOT_TO_DONE: usize = SLOT_TO_WRITE + ROWS_MAX;
+#[must_use]
+pub fn slot_to_done(architecture: &Architecture) -> usize {
+    slot_to_write(architecture) + ROWS_MAX
+}
 
 /// From `start` of an Add to its first slot.
 pub const ADD_START: usize = 1;
@@ -81,6 +98,6 @@ pub const ADD_WORD_CYCLES: usize = 3 * SLOT_CYCLES_MIN;
 /// From `start` to `done` of an Add of `words` words a column. Word n's slots of a and b start at
 /// `start + ADD_START + 12 n` and 4 later; its sum's 12 + 8 after a's, when both scaled addends are there.
 #[must_use]
-pub fn add_cycles(words: usize) -> usize {
-    ADD_START + ADD_WORD_CYCLES * words + 2 * SLOT_CYCLES_MIN + SLOT_TO_DONE
+pub fn add_cycles(architecture: &Architecture, words: usize) -> usize {
+    ADD_START + ADD_WORD_CYCLES * words + 2 * SLOT_CYCLES_MIN + slot_to_done(architecture)
 }
