@@ -258,12 +258,17 @@ impl Module {
         self.result("less_signed", 1, &format!("$signed({a}) < $signed({b})"))
     }
 
-    /// `condition ? then : otherwise`; `condition` has 1 bit.
+    /// `condition ? then : otherwise`; `condition` has 1 bit. There is nothing to choose between a net and itself.
     pub fn mux(&self, condition: &Net, then: &Net, otherwise: &Net) -> Net {
         self.same_width("mux", then, otherwise);
         self.one_bit("mux", condition);
-        let (condition, width) = (self.text(condition), then.width);
-        let (then, otherwise) = (self.text(then), self.text(otherwise));
+        let width = then.width;
+        let (then_text, otherwise_text) = (self.text(then), self.text(otherwise));
+        if then_text == otherwise_text {
+            self.unused(condition);
+            return then.clone();
+        }
+        let (condition, then, otherwise) = (self.text(condition), then_text, otherwise_text);
         self.result("mux", width, &format!("{condition} ? {then} : {otherwise}"))
     }
 

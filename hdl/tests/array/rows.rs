@@ -187,6 +187,7 @@ fn eight_columns_plain_in_distributed_memory() {
 fn two_rows_table_in_block_memory() {
     check(&Architecture {
         lane_rows: 2,
+        compact: true,
         small_storage: Storage::Block,
         ..architecture(LaneKind::Table, 1, 8)
     });

@@ -155,6 +155,7 @@ pub(crate) fn architectures() -> Vec<Architecture> {
     .map(
         |(lane_rows, columns, drain_ways, accumulator_bits)| Architecture {
             lane_rows,
+            compact: lane_rows < 8,
             columns,
             drain_ways,
             accumulator_bits,

@@ -186,6 +186,7 @@ fn fewer_rows_take_their_turns() {
         let architecture = Architecture {
             lane_rows,
             lane,
+            compact: lane_rows == 2,
             small_storage: Storage::Block,
             ..architecture(2, 4)
         };
