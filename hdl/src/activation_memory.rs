@@ -10,7 +10,7 @@
 //! byte lane i of 4, `_write_enable[i]` and its own address (`_write_address`), the same for all banks, and the
 //! banks' bytes in `_write_data`, laid out as words. With one drain way all lanes must have the same address, enabled or not
 //! (a bank is then one memory with byte enables, which takes fewer block RAMs). The host and the writer do not write in the same
-//! cycle; what lanes not enabled hold on address (with two ways) and data does not matter. An address presented [`WRITE_TO_READ`] cycles after
+//! cycle; what lanes not enabled hold on address (with two ways) and data does not matter. An address presented [`write_to_read`] cycles after
 //! the enable, or later, reads the new byte; one presented in the very cycle of the enable an undefined byte.
 //! Words beyond `activation_words` do not exist: what they read is undefined.
 //!
@@ -28,6 +28,7 @@
 //! ```
 
 use crate::{
+    apart,
     builder::{Module, Net},
     memory::{ByteMemory, Memory, MemoryPorts},
 };
@@ -42,8 +43,12 @@ pub const WRITER: &str = "write_back";
 /// Input of the unit with `activation_storage` = `single_port`: a clock twice as fast, rising with `clock`. Only cells read it.
 pub const MEMORY_CLOCK: &str = "memory_clock";
 
-/// Cycles from a write enable to the first address that reads what was written.
-pub const WRITE_TO_READ: usize = 1;
+/// Cycles from a write enable to the first address that reads what was written; on a large die every bank has a register for
+/// its writes.
+#[must_use]
+pub fn write_to_read(architecture: &Architecture) -> usize {
+    1 + usize::from(architecture.is_wide())
+}
 
 /// Of the memories; before them is the register behind the choice of address, behind them (unless `compact`) that behind the choice
 /// of halves, on the way to the middle of the die.
@@ -208,17 +213,21 @@ fn shared_bank(
 ) -> Net {
     let memory = shared_memory(architecture);
     let side_by_side = |nets: Vec<&Net>| module.concat(&nets);
-    let address = &lanes[0].address;
-    let enable = side_by_side(lanes.iter().map(|lane| &lane.enables[half]).collect());
-    let data = side_by_side(lanes.iter().map(|lane| &lane.data[column]).collect());
+    let mut address = lanes[0].address.clone();
+    let mut enable = side_by_side(lanes.iter().map(|lane| &lane.enables[half]).collect());
+    let mut data = side_by_side(lanes.iter().map(|lane| &lane.data[column]).collect());
+    let name = bank_name(architecture, (column, half));
+    if architecture.is_wide() {
+        [enable, address, data] =
+            apart::registered(module, &format!("{name}_write"), [&enable, &address, &data]);
+    }
     let mut ports = vec![
         ("write_enable", &enable),
-        ("write_address", address),
+        ("write_address", &address),
         ("write_data", &data),
         ("read_address", read_address),
     ];
     ports.extend(memory_clock.map(|clock| ("memory_clock", clock)));
-    let name = bank_name(architecture, (column, half));
     let outputs = module.instance(&name, &memory.build(), &ports);
     outputs.get("read_data").clone()
 }

@@ -30,9 +30,10 @@
 //! ```
 
 use crate::{
+    apart,
     builder::{Module, Net},
     dot::{self, Control, DotInputs},
-    lane, reset, row,
+    lane, row,
 };
 use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 
@@ -72,7 +73,9 @@ pub fn build(architecture: &Architecture) -> Module {
         for (group, controls) in groups.iter_mut().enumerate() {
             let name = format!("row_{index}_{group}");
             let reset = if architecture.is_wide() {
-                reset::held(&module, &format!("{name}_reset"))
+                let [reset] =
+                    apart::registered(&module, &format!("{name}_reset"), [&module.reset()]);
+                reset
             } else {
                 module.reset()
             };

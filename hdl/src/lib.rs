@@ -1,6 +1,7 @@
 //! The processor, emitted as Verilog.
 
 pub mod activation_memory;
+mod apart;
 pub mod array;
 pub mod board;
 pub mod builder;
@@ -22,7 +23,6 @@ pub mod pool;
 pub mod port;
 pub mod post;
 pub mod requantizer;
-mod reset;
 mod row;
 pub mod sequencer;
 pub mod top;

@@ -6,7 +6,7 @@
 
 use crate::{
     activation_memory::{MEMORY_CLOCK, activation_memory},
-    array,
+    apart, array,
     builder::{EmitError, Module, Net},
     drain::drain,
     elementwise::elementwise,
@@ -15,7 +15,6 @@ use crate::{
     pool::pool,
     port::port,
     post::post,
-    reset,
     sequencer::sequencer,
     write_back::write_back,
 };
@@ -178,7 +177,8 @@ fn connect(wires: &Wires, name: &str, unit: &Module, architecture: &Architecture
         .collect();
     let has_reset = unit.ports().iter().any(|(port, ..)| port == "reset");
     if architecture.is_wide() && has_reset {
-        inputs.push(("reset".into(), reset::held(m, &format!("{name}_reset"))));
+        let [reset] = apart::registered(m, &format!("{name}_reset"), [&m.reset()]);
+        inputs.push(("reset".into(), reset));
     }
     let inputs: Vec<(&str, &Net)> = inputs
         .iter()

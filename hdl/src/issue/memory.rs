@@ -5,6 +5,7 @@
 //! strobes and data from registers near them.
 
 use crate::{
+    apart,
     builder::{Module, Net},
     memory::{Memory, MemoryPorts, SINGLE_PORT_BITS},
 };
@@ -146,29 +147,23 @@ impl Segmented {
         let width = self.write_data.width();
         let low = width * index / slices;
         let write_data = m.slice(&self.write_data, low, width * (index + 1) / slices - low);
-        let ports = [
-            ("read_address", &self.read_address),
-            ("write_address", &self.write_address),
-            ("write_enables", &self.write_enables),
-            ("write_data", &write_data),
-        ];
-        // Kept apart, so that synthesis does not make the slices' addresses one register again.
         let name = format!("{}_{index}", self.name);
-        let register = Module::new(format!("{name}_ports"));
-        register.attribute("keep_hierarchy");
-        for (port, net) in ports {
-            let held =
-                register.registered(&format!("held_{port}"), &register.input(port, net.width()));
-            register.output(&format!("late_{port}"), &held);
-        }
-        let outputs = m.instance(&format!("{name}_ports"), &register, &ports);
-        let late = |port| outputs.get(port).clone();
+        let [read_address, write_address, write_enables, write_data] = apart::registered(
+            m,
+            &format!("{name}_ports"),
+            [
+                &self.read_address,
+                &self.write_address,
+                &self.write_enables,
+                &write_data,
+            ],
+        );
         Self {
             name,
-            read_address: late("late_read_address"),
-            write_address: late("late_write_address"),
-            write_enables: late("late_write_enables"),
-            write_data: late("late_write_data"),
+            read_address,
+            write_address,
+            write_enables,
+            write_data,
             ..*self
         }
     }

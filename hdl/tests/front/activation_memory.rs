@@ -1,7 +1,7 @@
 //! Activation memory against an array of bytes.
 
 use crate::support::{Random, Unit, architecture};
-use bitweft_hdl::activation_memory::{WRITE_TO_READ, WRITER, activation_memory, address_bits};
+use bitweft_hdl::activation_memory::{WRITER, activation_memory, address_bits, write_to_read};
 use bitweft_isa::{architecture::Architecture, timing::activation_read_latency};
 use std::collections::VecDeque;
 
@@ -16,6 +16,12 @@ fn random_traffic(columns: usize, drain_ways: usize, paired: Option<bool>, seed:
         activation_words: depth,
         drain_ways,
         fill_words,
+        control_groups: if columns == 2 && drain_ways == 1 {
+            2
+        } else {
+            1
+        },
+        compact: columns == 1,
         ..architecture
     };
     let bits = address_bits(&architecture);
@@ -29,7 +35,9 @@ fn random_traffic(columns: usize, drain_ways: usize, paired: Option<bool>, seed:
         unit.tick();
     }
     unit.set("host_write_enable", 0);
+    unit.tick();
     let mut expected: VecDeque<Vec<Option<u8>>> = VecDeque::new();
+    let mut writing = VecDeque::new();
     let mut compared = 0;
     let buses = &["read_data", "read_odd"][..fill_words];
     if let Some(paired) = paired {
@@ -39,8 +47,6 @@ fn random_traffic(columns: usize, drain_ways: usize, paired: Option<bool>, seed:
     for _ in 0..3000 {
         let host_row = random.between(0, depth - 1);
         let reads = drive_reads(&mut unit, &mut random, columns, depth, bits, host_row);
-        // What is read now is what was written up to the cycle before.
-        const { assert!(WRITE_TO_READ == 1) };
         let second: Vec<usize> = reads.iter().map(|row| row | second_from).collect();
         let rows = &[reads, second][..fill_words];
         let mut now: Vec<Option<u8>> = rows
@@ -48,12 +54,18 @@ fn random_traffic(columns: usize, drain_ways: usize, paired: Option<bool>, seed:
             .flat_map(|rows| (0..4 * columns).map(|at| Some(memory[rows[at / 4]][at])))
             .collect();
         let data = random.bytes(4 * columns);
-        for (lane, row) in drive_write(&mut unit, &mut random, &data, &architecture, host_row) {
-            for (place, read) in rows.iter().flatten().enumerate() {
-                let at = 4 * (place % columns) + lane;
-                memory[row][at] = data[at];
-                if *read == row {
-                    now[4 * place + lane] = None;
+        let writes = drive_write(&mut unit, &mut random, &data, &architecture, host_row);
+        writing.push_back((writes, data));
+        // What is read now is what was written up to `write_to_read` cycles before.
+        if writing.len() == write_to_read(&architecture) {
+            let (writes, data) = writing.pop_front().expect("not empty");
+            for (lane, row) in writes {
+                for (place, read) in rows.iter().flatten().enumerate() {
+                    let at = 4 * (place % columns) + lane;
+                    memory[row][at] = data[at];
+                    if *read == row {
+                        now[4 * place + lane] = None;
+                    }
                 }
             }
         }
