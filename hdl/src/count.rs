@@ -39,6 +39,30 @@ pub(crate) fn count(module: &Module, name: &str, limit: &Net, restart: &Net, ste
     Count { value, last }
 }
 
+/// Whether a counter `name` over 0 .. `limit`, which goes on as that of [`count`], is at its last value. If `small` this is found in
+/// the same cycle, with fewer registers and a longer path.
+pub(crate) fn at_last(
+    module: &Module,
+    small: bool,
+    name: &str,
+    limit: &Net,
+    [restart, step]: [&Net; 2],
+) -> Net {
+    if !small {
+        let count = count(module, name, limit, restart, step);
+        module.unused(&count.value);
+        return count.last;
+    }
+    // 1 .. limit.
+    let value = module.register(name, limit.width());
+    let last = module.named(&format!("{name}_last"), &module.equal(&value, limit));
+    let clear = module.or(restart, &last);
+    let one = module.literal(1, limit.width());
+    let next = module.mux(&clear, &one, &module.increment(&value));
+    module.clocked_enable(&value, &next, &module.or(restart, step));
+    last
+}
+
 /// The low `width` bits of an input whose other bits this architecture cannot use.
 pub(crate) fn low_bits(module: &Module, net: &Net, width: usize) -> Net {
     if net.width() > width {

@@ -35,6 +35,7 @@ mod stages;
 
 use crate::{
     builder::{Module, Net},
+    count::low_bits,
     memory::{Memory, MemoryPorts},
 };
 use bitweft_isa::{
@@ -120,7 +121,10 @@ pub fn drain(architecture: &Architecture) -> Module {
     };
     let slot = slots(m, architecture, &kind, &inputs);
     m.drive(&advance, &slot.advance);
-    m.drive(&group_last, &group(m, &kind, &start, &advance));
+    m.drive(
+        &group_last,
+        &group(m, architecture, &kind, &start, &advance),
+    );
     let zero_point = m.mux(&kind.maximum, &m.literal(0, 8), &m.field("out_zero"));
     m.output("zero_point", &m.registered("zero_point_held", &zero_point));
     stages::stages(m, architecture, &kind, &slot, &record);
@@ -160,9 +164,9 @@ fn records(
 }
 
 /// Whether the record is the last one before `record_base` comes again.
-fn group(m: &Module, kind: &Kind, start: &Net, advance: &Net) -> Net {
-    let filters = m.field("filter_count");
-    let bits = filters.width();
+fn group(m: &Module, architecture: &Architecture, kind: &Kind, start: &Net, advance: &Net) -> Net {
+    let bits = architecture.record_count.ilog2() as usize + 1;
+    let filters = low_bits(m, &m.field("filter_count"), bits);
     let values = m.mux(&kind.add, &m.literal(3, bits), &m.literal(1, bits));
     let size = m.mux(&kind.convolution, &filters, &values);
     let left = m.register("group_left", bits);

@@ -17,7 +17,7 @@ const ECP5_BLOCK_BITS: usize = 18 << 10;
 /// [`Memory::address_bits`] bits. A word is written at the edge that ends the cycle of `write_enable`, and read
 /// `latency` cycles after its address. What a read yields is undefined when its address is written in
 /// the very same cycle (`no_rw_check`: the tools add no bypass), beyond `depth`, or never written; with block RAM of latency 2 also when
-/// it is written in the next cycle (on iCE40), with [`Storage::SinglePort`] (latency 2) when any word is written in the same. There is
+/// it is written in the next cycle (on iCE40), with [`Storage::SinglePort`] (latency 2) when any word is written in the same or the next. There is
 /// no reset.
 ///
 /// ```text
@@ -134,33 +134,34 @@ end",
         }
     }
 
-    /// One address: a write's, if there is one.
+    /// One address: a write's, if there is one. The register of latency 2 is in front of iCE40's RAM, where it is narrower.
     fn single_port(&self, module: &Module) {
         let (width, depth) = (self.width, self.depth - 1);
         let (top, bits) = (width - 1, self.address_bits());
+        let high = bits - 1;
         let rams = width.div_ceil(SINGLE_PORT_BITS);
         let all = rams * SINGLE_PORT_BITS;
         module.raw(&format!(
-            "wire [{}:0] address = write_enable ? write_address : read_address;
-reg [{top}:0] read_1;
-assign read = read_1;
-`ifdef ICE40_CELLS
+            "`ifdef ICE40_CELLS
+reg [{high}:0] held;
+always @(posedge clock) held <= read_address;
+wire [{high}:0] address = write_enable ? write_address : held;
 wire [{}:0] from, to;
 assign to = {};
-always @(posedge clock) read_1 <= from[{top}:0];
+assign read = from[{top}:0];
 ice40_single_port_memory rams [{}:0] (
     .clock(clock), .write_enable(write_enable), .address({}), .write_data(to), .read_data(from)
 );
 `else
 reg [{top}:0] words [0:{depth}];
-reg [{top}:0] read_0;
+reg [{top}:0] read_0, read_1;
+assign read = read_1;
 always @(posedge clock) begin
-    if (write_enable) words[address] <= write_data;
-    else read_0 <= words[address];
+    if (write_enable) words[write_address] <= write_data;
+    else read_0 <= words[read_address];
     read_1 <= read_0;
 end
 `endif",
-            bits - 1,
             all - 1,
             zero_extended("write_data", width, all),
             rams - 1,

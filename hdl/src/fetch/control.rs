@@ -3,7 +3,7 @@
 use crate::{
     activation_memory::address_bits,
     builder::{Module, Net},
-    count::{count, low_bits},
+    count::{at_last, count, low_bits},
 };
 use bitweft_isa::{
     architecture::Architecture,
@@ -110,9 +110,9 @@ pub(super) fn accesses(
     let quad = count(m, "quad", &pairing.steps(&quads), &loops.begin, &group_end);
     let chunk_end = m.named("chunk_end", &m.and(&group_end, &quad.last));
     let chunk_count = m.field("chunk_count");
-    let chunk = count(m, "chunk", &chunk_count, &loops.begin, &chunk_end);
-    m.unused(&chunk.value);
-    let block_end = m.named("block_end", &m.and(&chunk_end, &chunk.last));
+    let small = architecture.compact;
+    let chunk_last = at_last(m, small, "chunk", &chunk_count, [&loops.begin, &chunk_end]);
+    let block_end = m.named("block_end", &m.and(&chunk_end, &chunk_last));
 
     let (tap, tap_flags, window_end) =
         taps(m, architecture, &loops, [&group_end, &block_end], pairing);
@@ -121,9 +121,8 @@ pub(super) fn accesses(
     let outer_step = m.mux(&loops.pooling, &strip_end, &block_end);
     let outer_count = m.registered("outer_count", &outer_count);
     let begin_outer = m.registered_reset("begins_outer", &loops.begin);
-    let outer = count(m, "outer", &outer_count, &begin_outer, &outer_step);
-    m.unused(&outer.value);
-    let finish = m.named("finish", &m.and(&outer_step, &outer.last));
+    let outer_last = at_last(m, small, "outer", &outer_count, [&begin_outer, &outer_step]);
+    let finish = m.named("finish", &m.and(&outer_step, &outer_last));
     run(m, &loops, &chunk_end, &window_end, &finish);
 
     let bank = m.register("bank", 1);
@@ -214,26 +213,25 @@ fn strips(
     let step = m.mux(&loops.pooling, strip_end, &block_strip);
     let step = m.named("strip_step_now", &step);
 
-    let row = count(
+    let row_last = at_last(
         m,
+        architecture.compact,
         "strip_in_row",
         &m.field("strips_per_row"),
-        &loops.begin,
-        &step,
+        [&loops.begin, &step],
     );
-    m.unused(&row.value);
     let changes = m.or(&loops.begin, &step);
     let narrow = |name: &str| low_bits(m, &m.field(name), bits);
     let coordinate = |name: &str| m.sign_extend(&m.field(name), COORDINATE_BITS);
     let unsigned = |name: &str| m.zero_extend(&m.field(name), COORDINATE_BITS);
 
     let word = m.register("strip_word", bits);
-    let by = m.mux(&row.last, &narrow("strip_row_step"), &narrow("strip_step"));
+    let by = m.mux(&row_last, &narrow("strip_row_step"), &narrow("strip_step"));
     let next = m.mux(&loops.begin, &narrow("in_base"), &m.add(&word, &by));
     m.clocked_enable(&word, &next, &changes);
 
     let x = m.register("strip_x", COORDINATE_BITS);
-    let to_start = m.or(&loops.begin, &row.last);
+    let to_start = m.or(&loops.begin, &row_last);
     let next_x = m.add(&x, &m.zero_extend(x_step, COORDINATE_BITS));
     let next_x = m.mux(&to_start, &coordinate("origin_x"), &next_x);
     m.clocked_enable(&x, &next_x, &changes);
@@ -241,7 +239,7 @@ fn strips(
     let y = m.register("strip_y", COORDINATE_BITS);
     let next_y = m.add(&y, &unsigned("stride_height"));
     let next_y = m.mux(&loops.begin, &coordinate("origin_y"), &next_y);
-    let row_changes = m.or(&loops.begin, &m.and(&step, &row.last));
+    let row_changes = m.or(&loops.begin, &m.and(&step, &row_last));
     m.clocked_enable(&y, &next_y, &row_changes);
     (fresh, [word, x, y])
 }
@@ -347,8 +345,22 @@ fn tap_address(
     let next_row = m.register("next_row", bits);
     let next = m.mux(&restart, &second_row, &m.add(&next_row, &row_stride));
     m.clocked_enable(&next_row, &next, &m.or(&restart, y_step));
+    let changes = m.or(&restart, x_step);
 
     let rotation_field = m.field("tap_rotation");
+    if architecture.columns == 1 {
+        // A pixel further is a word further in the only bank.
+        m.unused(&rotation_field);
+        let rotation = m.literal(0, rotation_field.width());
+        let address = tap_word(
+            m,
+            &restart,
+            y_step,
+            &changes,
+            [&origin, &next_row, pixel_words],
+        );
+        return (address, rotation);
+    }
     let rotation = m.register("rotation", rotation_field.width());
     let at_end = m.equals(&rotation, architecture.columns as u64 - 1);
     let turned = m.mux(
@@ -358,16 +370,26 @@ fn tap_address(
     );
     let row_start = m.or(&restart, y_step);
     let next = m.mux(&row_start, &rotation_field, &turned);
-    let changes = m.or(&restart, x_step);
     m.clocked_enable(&rotation, &next, &changes);
-
-    let address = m.register("tap_address", bits);
     let pixel = m.gate(pixel_words, &at_end);
-    let next_tap = m.add(&address, &pixel);
-    let next = m.mux(y_step, &next_row, &next_tap);
-    let next = m.mux(&restart, &origin, &next);
-    m.clocked_enable(&address, &next, &changes);
+    let address = tap_word(m, &restart, y_step, &changes, [&origin, &next_row, &pixel]);
     (address, rotation)
+}
+
+/// Word of the current tap: at first `origin`, `next_row` in a new kernel row, else `pixel` further.
+fn tap_word(
+    m: &Module,
+    restart: &Net,
+    y_step: &Net,
+    changes: &Net,
+    [origin, next_row, pixel]: [&Net; 3],
+) -> Net {
+    let address = m.register("tap_address", origin.width());
+    let next_tap = m.add(&address, pixel);
+    let next = m.mux(y_step, next_row, &next_tap);
+    let next = m.mux(restart, origin, &next);
+    m.clocked_enable(&address, &next, changes);
+    address
 }
 
 /// Capture and fill controls of row 0, and the chunk's end.
@@ -375,7 +397,14 @@ pub(super) fn array_controls(m: &Module, architecture: &Architecture, access: &A
     let latency = fetch_latency(architecture);
     let capture = m.delayed_reset("capture_at", &access.first_row, latency);
     let labels = m.concat(&[&access.pass, &access.bank, &access.quad]);
-    let labels = m.delayed("labels_at", &labels, latency);
+    let labels = if latency <= word_cycles(architecture) {
+        // The next word comes no earlier than this one arrives.
+        let held = m.register("held_labels", labels.width());
+        m.clocked_enable(&held, &labels, &access.first_row);
+        held
+    } else {
+        m.delayed("labels_at", &labels, latency)
+    };
     m.output("capture", &capture);
     m.output("capture_pass", &m.bit(&labels, 0));
 

@@ -41,6 +41,17 @@ struct Sums {
 fn strip(m: &Module, architecture: &Architecture, access: &Access) -> Net {
     let [word, x, y] = &access.strip;
     let fresh = m.concat(&[word, x, y]);
+    let write = m.and(&access.active, &access.fresh);
+    if architecture.compact {
+        let held = |row: usize| {
+            let strip = m.register(&format!("strip_{row}"), fresh.width());
+            let enable = m.and(&write, &m.equals(&access.row, row as u64));
+            m.clocked_enable(&strip, &fresh, &enable);
+            strip
+        };
+        let strips: Vec<Net> = (0..architecture.lane_rows).map(held).collect();
+        return m.select(&m.registered("row_at_1", &access.row), &strips);
+    }
     let strips = Memory {
         storage: architecture.small_storage,
         width: fresh.width(),
@@ -48,7 +59,7 @@ fn strip(m: &Module, architecture: &Architecture, access: &Access) -> Net {
         latency: 1,
     };
     let ports = MemoryPorts {
-        write_enable: &m.and(&access.active, &access.fresh),
+        write_enable: &write,
         write_address: &access.row,
         write_data: &fresh,
         read_address: &access.row,
@@ -211,6 +222,19 @@ fn single_pass_address(
 fn inside(m: &Module, architecture: &Architecture, sums: &Sums, stride: &Stride) -> Vec<Net> {
     let bits = position_bits(architecture);
     let size = |name: &str| m.zero_extend(&m.field(name), COORDINATE_BITS);
+    let cycles = activation_read_latency(architecture)
+        + FETCH_ADDRESS_LATENCY
+        + rotation_stages(architecture)
+        - 6;
+    if architecture.columns == 1 {
+        let within = |at: &Net, size: &Net| m.and(&m.not(&m.sign(at)), &m.less_signed(at, size));
+        let valid = m.all(&[
+            &within(&sums.x, &size("in_width")),
+            &within(&sums.y, &size("in_height")),
+            &m.not(&sums.beyond),
+        ]);
+        return vec![m.delayed("inside", &valid, 4 + cycles)];
+    }
     let low = m.registered("sum_x_3", &sums.x);
     let high = m.registered("x_left_3", &m.subtract(&size("in_width"), &sums.x));
     let above = m.registered("above_3", &m.sign(&sums.y));
@@ -239,10 +263,6 @@ fn inside(m: &Module, architecture: &Architecture, sums: &Sums, stride: &Stride)
         true => 2 * column % columns,
         false => 2 * column,
     };
-    let cycles = activation_read_latency(architecture)
-        + FETCH_ADDRESS_LATENCY
-        + rotation_stages(architecture)
-        - 6;
     (0..columns)
         .map(|column| {
             let literal = |at: usize| m.literal(at as u64, bits);

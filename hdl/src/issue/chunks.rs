@@ -3,9 +3,11 @@
 use super::plane_address_bits;
 use crate::{
     builder::{Module, Net},
-    count::{count, low_bits},
+    count::{at_last, low_bits},
 };
-use bitweft_isa::{architecture::Architecture, descriptor::Opcode, timing::CHUNK_CYCLES_MIN};
+use bitweft_isa::{
+    FILTER_BITS_MAX, architecture::Architecture, descriptor::Opcode, timing::CHUNK_CYCLES_MIN,
+};
 
 /// What the first stage holds.
 pub(super) struct Plane {
@@ -46,8 +48,8 @@ pub(super) fn planes(m: &Module, architecture: &Architecture) -> Plane {
     let is_ours = m.equals(&m.field("opcode"), Opcode::Convolution as u64);
     let begins = m.registered_reset("begins", &m.and(&start, &is_ours));
     let starts = m.wire("chunk_starts", 1);
-    let (pending, next) = next_chunk(m, &begins, &starts);
-    let slots = slots(m, &starts);
+    let (pending, next) = next_chunk(m, architecture, &begins, &starts);
+    let slots = slots(m, architecture, &starts);
     decide(m, &begins, &starts, &pending, &slots, &next);
 
     let base = low_bits(m, &m.field("plane_base"), plane_address_bits(architecture));
@@ -80,27 +82,31 @@ pub(super) fn planes(m: &Module, architecture: &Architecture) -> Plane {
 }
 
 /// Whether a chunk is still to be started, and its place in its block.
-fn next_chunk(m: &Module, begins: &Net, starts: &Net) -> (Net, Next) {
-    let chunk = count(m, "chunk", &m.field("chunk_count"), begins, starts);
-    let block_done = m.and(starts, &chunk.last);
-    let block = count(m, "block", &m.field("block_count"), begins, &block_done);
-    m.unused(&chunk.value);
-    m.unused(&block.value);
+fn next_chunk(m: &Module, architecture: &Architecture, begins: &Net, starts: &Net) -> (Net, Next) {
+    let last = |name: &str, step: &Net| {
+        let limit = m.field(&format!("{name}_count"));
+        at_last(m, architecture.compact, name, &limit, [begins, step])
+    };
+    let chunk_last = last("chunk", starts);
+    let block_done = m.and(starts, &chunk_last);
+    let block_last = last("block", &block_done);
     let first = m.register("next_first", 1);
-    m.clocked_enable(&first, &m.or(begins, &chunk.last), &m.or(begins, starts));
+    m.clocked_enable(&first, &m.or(begins, &chunk_last), &m.or(begins, starts));
     let pending = m.register("pending", 1);
-    let done = m.and(&block_done, &block.last);
+    let done = m.and(&block_done, &block_last);
     m.clocked_enable_reset(&pending, begins, &m.or(begins, &done), 0);
     let next = Next {
         first,
-        last: chunk.last,
+        last: chunk_last,
     };
     (pending, next)
 }
 
 /// The cycles of a chunk: its planes, then idle ones up to `CHUNK_CYCLES_MIN`.
-fn slots(m: &Module, starts: &Net) -> Slots {
-    let planes = m.field("planes_per_chunk");
+fn slots(m: &Module, architecture: &Architecture, starts: &Net) -> Slots {
+    let most = (architecture.positions_max() - 1) * usize::from(FILTER_BITS_MAX);
+    let bits = most.ilog2() as usize + 1;
+    let planes = low_bits(m, &m.field("planes_per_chunk"), bits);
     let width = planes.width();
     let one_less = m.subtract(&planes, &m.literal(1, width));
     let shortest = m.literal(CHUNK_CYCLES_MIN as u64 - 2, width);

@@ -188,7 +188,7 @@ fn fewer_rows_take_their_turns() {
             lane,
             compact: lane_rows == 2,
             small_storage: Storage::Block,
-            ..architecture(2, 4)
+            ..architecture(lane_rows / 2, 4)
         };
         convolutions(&architecture, seed, 25);
     }

@@ -294,6 +294,7 @@ fn planes_and_controls_come_in_their_cycles() {
             lane,
             plane_words,
             control_groups: if quads == 18 { 2 } else { 1 },
+            compact: quads == 16,
             ..architecture(2, quads)
         };
         let mut random = Random(seed);

@@ -131,6 +131,9 @@ fn fetch_and_issue_keep_the_rules_of_timing() {
         println!("columns {columns}, quads {quads}, fill words {fill_words}, seed {seed}");
         let architecture = Architecture {
             fill_words,
+            // Enough for the planes that take as long as a fill.
+            accumulator_depth: 256,
+            compact: columns == 1,
             ..architecture(columns, quads)
         };
         let mut random = Random(seed);
