@@ -36,6 +36,10 @@ pub(super) fn tools(family: Family) -> Tools {
     }
 }
 
+/// Maps logic to LUTs in place of `abc9`, which `synth_ecp5` and `synth_gowin` would call: yosys 0.70's makes one of several netlists of
+/// the same text from run to run, and not all of them do the same.
+const MAP_LUTS: &str = "abc -lut 4 -dress; clean";
+
 /// yosys's script that makes a netlist out of `top.v`, in the folder it runs in; `anchors` is for ECP5.
 #[must_use]
 pub fn synthesis(family: Family, top: &str, anchors: &[Anchor]) -> String {
@@ -44,7 +48,8 @@ pub fn synthesis(family: Family, top: &str, anchors: &[Anchor]) -> String {
     match family {
         Family::Ecp5 => format!(
             "{}synth_ecp5 -nowidelut -top {top} -run :map_gates; techmap -map {ECP5_ALU}; \
-             synth_ecp5 -nowidelut -top {top} -run map_gates:json; {}write_json {NETLIST}; {end}",
+             synth_ecp5 -nowidelut -top {top} -run map_gates:map_luts; {MAP_LUTS}; \
+             synth_ecp5 -nowidelut -top {top} -run map_cells:json; {}write_json {NETLIST}; {end}",
             read("-DECP5_CELLS"),
             tied(anchors)
         ),
@@ -54,8 +59,10 @@ pub fn synthesis(family: Family, top: &str, anchors: &[Anchor]) -> String {
         ),
         // Pads would be put around modules that keep their hierarchy.
         Family::Gowin => format!(
-            "{}setattr -mod -unset keep_hierarchy *; synth_gowin -family gw2a -top {top} -json {NETLIST}; {end}",
-            read("-DGOWIN_CELLS")
+            "{}setattr -mod -unset keep_hierarchy *; {synth} -run :map_luts; {MAP_LUTS}; \
+             {synth} -run map_cells:vout; write_json {NETLIST}; {end}",
+            read("-DGOWIN_CELLS"),
+            synth = format!("synth_gowin -family gw2a -top {top}"),
         ),
     }
 }
