@@ -7,35 +7,27 @@ const POLYNOMIAL: u32 = 0xEDB8_8320;
 /// Initial value of the register; the CRC of a message is the complement of the register after it.
 pub(crate) const INITIAL: u32 = u32::MAX;
 
-/// The register after one more byte.
-pub(crate) fn step(module: &Module, register: &Net, byte: &Net) -> Net {
-    // Bit i of the next register is the parity of the sources that reach it: bits 0..32 of the register, bits 32..40 the byte.
-    let mut sources: Vec<u64> = (0..32).map(|bit| 1_u64 << bit).collect();
-    for (bit, source) in sources.iter_mut().enumerate().take(8) {
-        *source ^= 1 << (32 + bit);
-    }
-    for _ in 0..8 {
-        let out = sources[0];
-        sources = (0..32)
-            .map(|bit| {
-                let shifted = if bit == 31 { 0 } else { sources[bit + 1] };
-                if POLYNOMIAL >> bit & 1 == 1 {
-                    shifted ^ out
-                } else {
-                    shifted
-                }
-            })
-            .collect();
-    }
-    let input = module.concat(&[register, byte]);
-    let bits: Vec<Net> = sources
-        .iter()
-        .map(|&source| {
-            let picked: Vec<Net> = (0..40)
-                .filter(|bit| source >> bit & 1 == 1)
-                .map(|bit| module.bit(&input, bit))
-                .collect();
-            module.reduce_xor(&module.concat(&picked.iter().collect::<Vec<_>>()))
+/// The register after one more byte; with `shift` (1 bit) it only moves down by a byte.
+pub(crate) fn step(module: &Module, register: &Net, byte: &Net, shift: &Net) -> Net {
+    // Bit i of the next register is the parity of the sources that reach it: bit i + 8 of the register, and bits of what
+    // leaves it below and the byte together.
+    let out = module.xor(&module.truncate(register, 8), byte);
+    let out = module.gate(&out, &module.not(shift));
+    let effects = (0..8).map(|bit| {
+        (0..8).fold(1_u32 << bit, |rest, _| {
+            rest >> 1 ^ if rest & 1 == 1 { POLYNOMIAL } else { 0 }
+        })
+    });
+    let effects: Vec<u32> = effects.collect();
+    let bits: Vec<Net> = (0..32)
+        .map(|bit| {
+            let reaching = effects
+                .iter()
+                .enumerate()
+                .filter(|(_, effect)| **effect >> bit & 1 == 1);
+            let mut sources: Vec<Net> = reaching.map(|(at, _)| module.bit(&out, at)).collect();
+            sources.extend((bit < 24).then(|| module.bit(register, bit + 8)));
+            module.reduce_xor(&module.concat(&sources.iter().collect::<Vec<_>>()))
         })
         .collect();
     module.concat(&bits.iter().collect::<Vec<_>>())

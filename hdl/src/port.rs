@@ -5,8 +5,8 @@
 //! `transmit_valid` holds with its data until ready. A frame is buffered whole; only when its CRC has matched is
 //! anything done. Between the magic byte and the end of the response nothing is received.
 //!
-//! A row to write stands on `row_<space>` at `row_address` in the cycle of `write_<space>`. A row to read: `row_address` and
-//! `read_select` hold for [`READ_WAIT`] cycles, then `read_<space>` is taken. `host_select` is high while no run
+//! A row to write stands on `row_<space>` at `row_address` in the cycle of `write_<space>`. A row to read: `row_address`
+//! holds, and from [`READ_WAIT`] cycles on `read_<space>` is taken, byte by byte. `host_select` is high while no run
 //! is in progress: then memories listen to `row_address`. `run_start` pulses with `run_first` and `run_count`; `stop` pulses.
 //!
 //! `frame_valid` pulses with every request whose CRC matches. `rate_set` pulses with the last byte of the response to a
@@ -19,7 +19,7 @@
 //! receive_valid   /~~~~~~~~~~~~~~~\____
 //! receive_ready   ~~~~~~~~~~~~\________   (low from the last CRC byte on)
 //! receive_data    X n-2 X n-1 X n X       (CRC bytes)
-//! state           receive     X decode X ...
+//! state           check       X settle X ...
 //! ```
 
 use crate::{
@@ -54,9 +54,22 @@ const READABLE: [usize; 2] = [3, 4];
 
 /// Register of the CRC after a message and its CRC.
 const RESIDUE: u64 = 0xDEBB_20E3;
-const COUNT_BITS: usize = 10;
+/// Bits of a count of bytes in a payload.
+const COUNT_BITS: usize = 8;
+/// Bits of a number of bytes of a payload, or of rows in it.
+const LENGTH_BITS: usize = COUNT_BITS + 1;
 /// Bits of a count of bytes in a row.
 const ROW_COUNT_BITS: usize = 7;
+/// Bytes of the words that rows to read are made of.
+const WORD: usize = 4;
+/// Bits of a number of words in a payload.
+const WORDS_BITS: usize = 7;
+/// Bytes of a Run's payload: fingerprint and count.
+const RUN_BYTES: usize = 6;
+const STATUS_BITS: usize = 4;
+/// Bits of `run_first`.
+const DESCRIPTOR_BITS: usize = 12;
+const RUN_END_BITS: usize = 21;
 
 /// States of the port.
 #[derive(Clone, Copy)]
@@ -65,11 +78,9 @@ enum State {
     Header,
     Payload,
     Check,
-    Decode,
-    Size,
+    Settle,
     Answer,
-    WriteByte,
-    WriteRow,
+    Write,
     Respond,
     Fetch,
     Send,
@@ -77,6 +88,8 @@ enum State {
 }
 
 const STATE_BITS: usize = 4;
+/// Cycles of Settle: what registers make of the request is there.
+const SETTLE: usize = 4;
 
 /// Bits of a space's row on the port.
 #[must_use]
@@ -87,18 +100,75 @@ pub fn row_bits(architecture: &Architecture, space: Space) -> usize {
     }
 }
 
-/// Everything the unit's parts share.
+/// Bits of the addresses that rows have.
+fn address_bits(architecture: &Architecture) -> usize {
+    let rows = SPACES.map(|(space, _)| architecture.rows(space).next_power_of_two());
+    let bits = rows.map(|rows| rows.trailing_zeros() as usize);
+    bits.into_iter().fold(LENGTH_BITS, usize::max)
+}
+
+/// Everything the unit's parts share: state, and the registers of a frame.
 struct Unit<'a> {
     m: Module,
     a: &'a Architecture,
-    pause_bits: usize,
     state: Net,
     next: Vec<(Net, State)>,
+    /// Bytes of this part of the frame before this one, and the next of it.
+    count: Net,
+    count_next: Net,
+    /// Bytes of the row before this one (or cycles of a fetch), and the next of it.
+    in_row: Net,
+    in_row_next: Net,
+    opcode: Net,
+    sequence: Net,
+    space: Net,
+    /// Of a row, and whether the request's is beyond all of them.
+    address: Net,
+    far: Net,
+    /// Bytes of the payload: of the request's, from Answer on of the response's.
+    length: Net,
+    /// Last bytes of the request's payload, then the row to write; the oldest byte lowest.
+    row: Net,
+    status: Net,
+    /// Sequence of the last Run or Stop taken.
+    tag: Net,
+    /// Of the request, then of the response: a frame at a time, hence one register.
+    crc: Net,
 }
 
 impl Unit<'_> {
     fn is(&self, state: State) -> Net {
         self.m.equals(&self.state, state as u64)
+    }
+
+    /// The opcode is that of `command`, or an unknown one, which nothing is done for.
+    fn asks(&self, command: Command) -> Net {
+        let m = &self.m;
+        m.equals(&m.slice(&self.opcode, 0, 3), command as u64)
+    }
+
+    fn ok(&self) -> Net {
+        self.m.equals(&self.status, Status::Ok as u64)
+    }
+
+    /// The count is that of the last of `bytes`, where it is no greater.
+    fn last_of(&self, bytes: usize) -> Net {
+        let last = bytes as u64 - 1;
+        let bits = (u64::BITS - last.leading_zeros()) as usize;
+        self.m.equals(&self.m.slice(&self.count, 0, bits), last)
+    }
+
+    /// The last `bytes` of the payload but `after`.
+    fn tail(&self, bytes: usize, after: usize) -> Net {
+        let low = self.row.width() - 8 * (bytes + after);
+        self.m.slice(&self.row, low, 8 * bytes)
+    }
+
+    /// A constant of the space; any, if there is no such space.
+    fn by_space(&self, width: usize, value: impl Fn(Space) -> usize) -> Net {
+        let literal = |(space, _)| self.m.literal(value(space) as u64, width);
+        let index = self.m.slice(&self.space, 0, 3);
+        self.m.select(&index, &SPACES.map(literal))
     }
 
     /// Leaves for `to` in a cycle of `when`. Later calls win.
@@ -117,27 +187,24 @@ impl Unit<'_> {
     }
 }
 
-/// Registered fields of the request.
-struct Request {
-    opcode: Net,
-    sequence: Net,
-    space: Net,
-    address: Net,
-    length: Net,
-    /// Last six payload bytes, the oldest lowest.
-    tail: Net,
-    /// Whole rows of payload.
-    rows: Net,
-    /// The payload ends in the middle of a row.
-    ragged: Net,
-    /// Bytes of a row of the space, less one.
-    row_last: Net,
-    /// A byte is taken, and the byte.
+/// What happens in a cycle.
+struct Events {
+    /// A byte is taken, of the header, of the payload.
     take: Net,
+    take_header: Net,
+    take_payload: Net,
     byte: Net,
-    /// The CRC register, of the request until the response begins.
-    crc: Net,
-    payload: Net,
+    /// A byte is sent.
+    sent: Net,
+    /// The last byte of a row is taken, put into it, or sent.
+    row_end: Net,
+    settle: Net,
+    answer: Net,
+    write: Net,
+    write_end: Net,
+    head_end: Net,
+    fetch_end: Net,
+    crc_end: Net,
 }
 
 /// The unit as a module, with the pause of the contract.
@@ -150,252 +217,299 @@ pub fn port(architecture: &Architecture) -> Module {
 #[must_use]
 pub fn with_pause(architecture: &Architecture, pause_bits: usize) -> Module {
     let m = Module::new("port");
-    let state = m.register("state", STATE_BITS);
+    let row_bytes = SPACES.map(|(space, _)| architecture.row_bytes(space));
+    let row_bytes = row_bytes.into_iter().fold(RUN_BYTES, usize::max);
+    let count = m.register("count", COUNT_BITS);
+    let in_row = m.register("in_row", ROW_COUNT_BITS);
     let mut unit = Unit {
-        m,
         a: architecture,
-        state,
-        pause_bits,
+        state: m.register("state", STATE_BITS),
         next: Vec::new(),
+        count_next: m.increment(&m.zero_extend(&count, LENGTH_BITS)),
+        count,
+        in_row_next: m.increment(&in_row),
+        in_row,
+        opcode: m.register("opcode", 8),
+        sequence: m.register("sequence_asked", 8),
+        space: m.register("space", 8),
+        address: m.register("row_at", address_bits(architecture)),
+        far: m.register("far", 1),
+        length: m.register("payload_bytes", LENGTH_BITS),
+        row: m.register("row", 8 * row_bytes),
+        status: m.register("status", STATUS_BITS),
+        tag: m.register("tag", 8),
+        crc: m.register("crc", 32),
+        m,
     };
-    let read_byte = unit.m.wire("buffer_address", 8);
-    let request = receive(&mut unit, &read_byte);
-    let verdict = decode(&mut unit, &request);
-    respond(&mut unit, &request, &verdict, &read_byte);
+    let reads = unit.m.and(&unit.asks(Command::Read), &unit.ok());
+    let events = steps(&mut unit, &reads, pause_bits);
+    let size = decide(&unit, &events);
+    let stored = write_rows(&unit, &events);
+    let read_on = unit.m.all(&[&reads, &events.sent, &events.row_end]);
+    fields(&unit, &events, &size, &unit.m.or(&stored, &read_on));
+    transmit(&unit, &events, &reads);
     unit.finish();
     unit.m
 }
 
-fn constant_by_space(
-    unit: &Unit<'_>,
-    space: &Net,
-    width: usize,
-    value: impl Fn(Space) -> u64,
-) -> Net {
-    let choices: Vec<Net> = SPACES
-        .iter()
-        .map(|&(space, _)| unit.m.literal(value(space), width))
-        .collect();
-    unit.m.select(&unit.m.slice(space, 0, 3), &choices)
-}
-
-/// Idle to Decode: header, payload into the buffer, CRC.
-fn receive(unit: &mut Unit<'_>, read_byte: &Net) -> Request {
+/// The states and counts.
+fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
+    let m = unit.m.clone();
     let [idle, header, payload, check] =
         [State::Idle, State::Header, State::Payload, State::Check].map(|state| unit.is(state));
-    let m = unit.m.clone();
-    let valid = m.input("receive_valid", 1);
+    let [settle, answer, write, respond] =
+        [State::Settle, State::Answer, State::Write, State::Respond].map(|state| unit.is(state));
+    let [fetch, send, send_crc] =
+        [State::Fetch, State::Send, State::SendCrc].map(|state| unit.is(state));
     let byte = m.input("receive_data", 8);
-    let ready = m.any(&[&idle, &header, &payload, &check]);
+    let receiving = m.any(&[&header, &payload, &check]);
+    let ready = m.or(&idle, &receiving);
     m.output("receive_ready", &ready);
-    let take = m.and(&valid, &ready);
-    let take_in = |state: &Net| m.and(&take, state);
+    let take = m.and(&m.input("receive_valid", 1), &ready);
+    let [take_header, take_payload, take_check] =
+        [&header, &payload, &check].map(|state| m.and(&take, state));
+    let sending = m.any(&[&respond, &send, &send_crc]);
+    m.output("transmit_valid", &sending);
+    let sent = m.and(&sending, &m.input("transmit_ready", 1));
+    let sent_payload = m.and(&send, &sent);
+
+    let last = m.equal(&unit.count_next, &unit.length);
     let begin = m.all(&[&take, &idle, &m.equals(&byte, u64::from(REQUEST_MAGIC))]);
-    let count = m.register("count", COUNT_BITS);
-    let [take_header, take_payload, take_check] = [&header, &payload, &check].map(take_in);
-    let header_end = m.and(&take_header, &m.equals(&count, REQUEST_HEADER as u64 - 2));
-
-    let fields = m.register("fields", 8 * (REQUEST_HEADER - 1));
-    let shifted = m.concat(&[&m.slice(&fields, 8, fields.width() - 8), &byte]);
-    m.clocked_enable(&fields, &shifted, &take_header);
-    let length_now = m.slice(&shifted, 56, 16);
-    let empty = m.equals(&length_now, 0);
-    let oversized = m.less(&m.literal(PAYLOAD_MAX as u64, 16), &length_now);
-    let length = m.slice(&fields, 56, 16);
-    // A longer payload is refused with the header.
-    let last = m.register("payload_last", COUNT_BITS);
-    let less = m.subtract(
-        &m.truncate(&length_now, COUNT_BITS),
-        &m.literal(1, COUNT_BITS),
+    // The magic byte has no count, and the length's last byte is just arriving.
+    let header_end = m.and(&take_header, &unit.last_of(REQUEST_HEADER - 1));
+    let no_low = m.equals(&m.slice(&unit.length, 0, 8), 0);
+    let empty = m.and(&no_low, &m.equals(&byte, 0));
+    let oversized = m.or(
+        &m.reduce_or(&m.slice(&byte, 1, 7)),
+        &m.and(&m.bit(&byte, 0), &m.not(&no_low)),
     );
-    m.clocked_enable(&last, &less, &header_end);
-    let payload_end = m.and(&take_payload, &m.equal(&count, &last));
-    let check_end = m.and(&take_check, &m.equals(&count, CRC as u64 - 1));
-    let restart = m.any(&[&begin, &header_end, &payload_end, &check_end]);
-    let counted = m.mux(&restart, &m.literal(0, COUNT_BITS), &m.increment(&count));
-    m.clocked_enable(&count, &counted, &take);
+    let payload_end = m.and(&take_payload, &last);
+    let check_end = m.and(&take_check, &unit.last_of(CRC));
+    let settle_end = m.and(&settle, &unit.last_of(SETTLE));
+    let write_end = m.and(&write, &last);
+    let head_end = m.all(&[&respond, &sent, &unit.last_of(RESPONSE_HEADER)]);
+    let fetch_end = m.and(&fetch, &m.equals(&unit.in_row, READ_WAIT as u64));
+    let send_end = m.and(&sent_payload, &last);
+    let crc_end = m.all(&[&send_crc, &sent, &unit.last_of(CRC)]);
 
-    let tail = m.register("tail", 48);
-    m.clocked_enable(
-        &tail,
-        &m.concat(&[&m.slice(&tail, 8, 40), &byte]),
-        &take_payload,
-    );
-    let buffer = Memory {
-        storage: Storage::Block,
-        width: 8,
-        depth: PAYLOAD_MAX,
-        latency: 2,
-    };
-    let write_address = m.truncate(&count, 8);
-    let ports = MemoryPorts {
-        write_enable: &take_payload,
-        write_address: &write_address,
-        write_data: &byte,
-        read_address: read_byte,
-    };
-    let payload_byte = buffer.instance(&m, "buffer", &ports);
-
-    let space = m.slice(&fields, 16, 8);
     let row_last = m.registered(
         "row_last",
-        &constant_by_space(unit, &space, ROW_COUNT_BITS, |s| {
-            unit.a.row_bytes(s) as u64 - 1
-        }),
+        &unit.by_space(ROW_COUNT_BITS, |space| unit.a.row_bytes(space) - 1),
     );
-    let in_row = m.register("in_row", ROW_COUNT_BITS);
-    let row_end = m.equal(&in_row, &row_last);
-    let in_row_next = m.mux(
-        &m.or(&header, &row_end),
-        &m.literal(0, ROW_COUNT_BITS),
-        &m.increment(&in_row),
+    let row_end = m.and(&m.not(&fetch), &m.equal(&unit.in_row, &row_last));
+    let clear = m.any(&[&header, &row_end, &fetch_end, &answer]);
+    let in_row = m.gate(&unit.in_row_next, &m.not(&clear));
+    let counts = m.any(&[
+        &header,
+        &take_payload,
+        &answer,
+        &write,
+        &fetch,
+        &sent_payload,
+    ]);
+    m.clocked_enable(&unit.in_row, &in_row, &counts);
+    let restart = m.any(&[
+        &begin,
+        &header_end,
+        &payload_end,
+        &check_end,
+        &settle_end,
+        &write_end,
+        &head_end,
+        &send_end,
+    ]);
+    let count = m.gate(&m.truncate(&unit.count_next, COUNT_BITS), &m.not(&restart));
+    m.clocked_enable(
+        &unit.count,
+        &count,
+        &m.any(&[&take, &settle, &write, &sent]),
     );
-    m.clocked_enable(&in_row, &in_row_next, &m.or(&take_header, &take_payload));
-    let rows = m.counter("rows", 9, &take_header, &m.and(&take_payload, &row_end));
 
+    let act = m.all(&[&answer, &unit.ok(), &unit.asks(Command::Write)]);
     unit.go(&begin, State::Header);
-    unit.go(&m.and(&header_end, &m.not(&empty)), State::Payload);
+    unit.go(&header_end, State::Payload);
     unit.go(&m.and(&header_end, &empty), State::Check);
     unit.go(&m.and(&header_end, &oversized), State::Idle);
     unit.go(&payload_end, State::Check);
-    unit.go(&check_end, State::Decode);
-    let pause = m.register("pause", unit.pause_bits);
-    let receiving = m.any(&[&header, &payload, &check]);
+    unit.go(&check_end, State::Settle);
+    let pause = m.register("pause", pause_bits);
     let waiting = m.and(&receiving, &m.not(&take));
-    m.clocked_reset(&pause, &m.gate(&m.increment(&pause), &waiting), 0);
-    unit.go(&m.and(&waiting, &m.reduce_and(&pause)), State::Idle);
-    Request {
-        opcode: m.slice(&fields, 0, 8),
-        sequence: m.slice(&fields, 8, 8),
-        address: m.slice(&fields, 24, 32),
-        ragged: m.not_equal(&in_row, &m.literal(0, ROW_COUNT_BITS)),
-        space,
-        length,
-        tail,
-        rows,
-        row_last,
+    let paused = m.increment(&m.zero_extend(&pause, pause_bits + 1));
+    m.clocked_reset(
+        &pause,
+        &m.gate(&m.truncate(&paused, pause_bits), &waiting),
+        0,
+    );
+    unit.go(&m.and(&waiting, &m.bit(&paused, pause_bits)), State::Idle);
+    unit.go(&settle_end, State::Answer);
+    unit.go(&answer, State::Respond);
+    unit.go(&act, State::Write);
+    unit.go(&write_end, State::Respond);
+    unit.go(&head_end, State::Send);
+    unit.go(
+        &m.and(&head_end, &m.equals(&unit.length, 0)),
+        State::SendCrc,
+    );
+    unit.go(&m.and(&head_end, reads), State::Fetch);
+    unit.go(&fetch_end, State::Send);
+    unit.go(&m.all(&[&sent_payload, &row_end, reads]), State::Fetch);
+    unit.go(&send_end, State::SendCrc);
+    unit.go(&crc_end, State::Idle);
+    Events {
         take,
+        take_header,
+        take_payload,
         byte,
-        crc: m.register("crc", 32),
-        payload: payload_byte,
+        sent,
+        row_end,
+        settle,
+        answer,
+        write,
+        write_end,
+        head_end,
+        fetch_end,
+        crc_end,
     }
 }
 
-/// What Decode and Size find out.
-struct Verdict {
-    status: Net,
-    /// Rows of payload to send or write.
-    rows: Net,
-    /// Bytes of the response payload.
-    size: Net,
-    reads: Net,
-    /// Of the last Run or Stop taken.
-    tag: Net,
+/// The fields of the header as they come; the length becomes the response's `size`, the address goes on to the next row after `step`.
+fn fields(unit: &Unit<'_>, events: &Events, size: &Net, step: &Net) {
+    let m = &unit.m;
+    let act = m.all(&[&events.answer, &unit.ok(), &unit.asks(Command::Write)]);
+    let answers = &m.or(&m.and(&events.answer, &m.not(&act)), &events.write_end);
+    let lane = |offset: usize| {
+        // The magic byte has no count.
+        let there = m.equals(&m.slice(&unit.count, 0, 4), offset as u64 - 1);
+        m.and(&events.take_header, &there)
+    };
+    let byte = &events.byte;
+    for (offset, field) in [(1, &unit.opcode), (2, &unit.sequence), (3, &unit.space)] {
+        m.clocked_enable(field, byte, &lane(offset));
+    }
+    let following = m.increment(&unit.address);
+    let width = unit.address.width();
+    let (mut far, mut bits) = (m.literal(0, 1), Vec::new());
+    for (low, lane) in [0, 8, 16, 24].into_iter().zip([4, 5, 6, 7].map(lane)) {
+        let used = width.saturating_sub(low).min(8);
+        if used > 0 {
+            let here = m.mux(
+                &events.take_header,
+                &m.truncate(byte, used),
+                &m.slice(&following, low, used),
+            );
+            let held = m.slice(&unit.address, low, used);
+            bits.push(m.mux(&m.or(&lane, step), &here, &held));
+        }
+        if used < 8 {
+            let beyond = m.reduce_or(&m.slice(byte, used, 8 - used));
+            far = m.or(&far, &m.and(&lane, &beyond));
+        }
+    }
+    m.clocked(&unit.address, &m.concat(&bits.iter().collect::<Vec<_>>()));
+    let begun = m.not(&unit.is(State::Idle));
+    m.clocked(&unit.far, &m.and(&begun, &m.or(&unit.far, &far)));
+    m.output("row_address", &m.zero_extend(&unit.address, ADDRESS_BITS));
+
+    let low = m.mux(&events.take_header, byte, &m.truncate(size, 8));
+    let high = m.mux(&events.take_header, &m.bit(byte, 0), &m.bit(size, 8));
+    let [low_lane, high_lane] = [8, 9].map(lane);
+    let low = m.mux(
+        &m.or(&low_lane, answers),
+        &low,
+        &m.slice(&unit.length, 0, 8),
+    );
+    let high = m.mux(&m.or(&high_lane, answers), &high, &m.bit(&unit.length, 8));
+    m.clocked(&unit.length, &m.concat(&[&low, &high]));
 }
 
-fn decode(unit: &mut Unit<'_>, request: &Request) -> Verdict {
-    let [decode, size_state, answer] =
-        [State::Decode, State::Size, State::Answer].map(|s| unit.is(s));
-    let m = unit.m.clone();
+/// Bytes of the response's payload, if it is `Ok`; status, run, stop, rate.
+fn decide(unit: &Unit<'_>, events: &Events) -> Net {
+    let m = &unit.m;
     let running = m.input("running", 1);
     m.output("host_select", &m.not(&running));
-    let command = |command: Command| m.equals(&request.opcode, command as u64);
-    let [write, read, run] = [Command::Write, Command::Read, Command::Run].map(command);
-    let simple = m.any(&[
-        &command(Command::Identify),
-        &command(Command::Status),
-        &command(Command::Stop),
-        &command(Command::Rate),
-    ]);
-    let asked = m.slice(&request.tail, 32, 16);
-    let [write, read, run] =
-        [("is_write", write), ("is_read", read), ("is_run", run)].map(|(n, c)| m.registered(n, &c));
-    // Rows: what was received, or what is asked for.
-    let asked_many = m.reduce_or(&m.slice(&asked, 9, 7));
-    let rows = m.registered(
-        "row_count",
-        &m.mux(&read, &m.truncate(&asked, 9), &request.rows),
-    );
-    let limit = m.registered(
-        "limit",
-        &constant_by_space(unit, &request.space, 22, |s| unit.a.rows(s) as u64),
-    );
-    let end = m.registered(
-        "end_row",
-        &m.add(&m.slice(&request.address, 0, 22), &m.zero_extend(&rows, 22)),
-    );
-    let far = m.reduce_or(&m.slice(&request.address, ADDRESS_BITS, 32 - ADDRESS_BITS));
-    let beyond = m.registered("beyond", &m.or(&far, &m.less(&limit, &end)));
-    let spaces = m.decode(&request.space, SPACES.len());
-    let writable = m.any(&spaces[..WRITABLE].iter().collect::<Vec<_>>());
-    let readable = m.any(&READABLE.map(|at| &spaces[at]));
-    // Bytes that a read gives: a sum of rows, one a cycle.
-    let size = m.register("size", 11);
-    let left = m.register("size_left", 9);
-    let done = m.equals(&left, 0);
-    let row_bytes = m.increment(&m.zero_extend(&request.row_last, 11));
-    let grown = m.add(&size, &row_bytes);
-    let full = m.bit(&size, 10);
-    m.clocked_enable(
-        &size,
-        &m.gate(&grown, &size_state),
-        &m.or(&decode, &m.and(&m.not(&done), &m.not(&full))),
-    );
-    let fewer = m.subtract(&left, &m.literal(1, 9));
-    let left_next = m.mux(&decode, &m.gate(&rows, &read), &fewer);
-    m.clocked_enable(&left, &left_next, &m.or(&decode, &m.not(&done)));
-    unit.go(&decode, State::Size);
-    // Registers behind the fields need a few cycles; Size lasts at least that long.
-    let settle = m.register("settle", 3);
-    m.clocked_reset(&settle, &m.gate(&m.increment(&settle), &size_state), 0);
-    unit.go(
-        &m.all(&[&size_state, &m.or(&done, &full), &m.bit(&settle, 2)]),
-        State::Answer,
-    );
+    let [write, read, run, stop, rate] = [
+        Command::Write,
+        Command::Read,
+        Command::Run,
+        Command::Stop,
+        Command::Rate,
+    ]
+    .map(|command| unit.asks(command));
+    let unknown = m.less(&m.literal(Command::Rate as u64, 8), &unit.opcode);
+    let access = m.or(&write, &read);
+    let simple = m.not(&m.or(&access, &run));
 
-    let fingerprint = m.literal(u64::from(unit.a.fingerprint()), 32);
-    let stranger = m.not_equal(&m.slice(&request.tail, 0, 32), &fingerprint);
-    let count = m.registered("run_rows", &asked);
+    // Rows: what was received, or what is asked for.
+    let asked = unit.tail(2, 0);
+    let whole = m.and(&events.take_payload, &events.row_end);
+    let received = m.counter("rows", LENGTH_BITS, &events.take_header, &whole);
+    let rows = m.mux(&read, &m.truncate(&asked, LENGTH_BITS), &received);
+    let no_rows = m.equals(&rows, 0);
+    let width = unit.address.width() + 1;
+    let end = m.add(
+        &m.zero_extend(&unit.address, width),
+        &m.zero_extend(&rows, width),
+    );
+    let end = m.registered("end_row", &end);
+    let limit = unit.by_space(width, |space| unit.a.rows(space));
+    let beyond = m.registered("beyond", &m.less(&limit, &end));
+    let counter = m.equals(&m.slice(&unit.space, 0, 3), Space::Counter as u64);
+    let most = m.mux(
+        &counter,
+        &m.literal((PAYLOAD_MAX / WORD) as u64, WORDS_BITS),
+        &m.literal((PAYLOAD_MAX / WORD / unit.a.columns) as u64, WORDS_BITS),
+    );
+    let words = m.truncate(&asked, WORDS_BITS);
+    let too_many = m.or(
+        &m.less(&most, &words),
+        &m.reduce_or(&m.slice(&asked, WORDS_BITS, 16 - WORDS_BITS)),
+    );
+    let words = m.mux(&counter, &words, &times(m, &words, unit.a.columns));
+
+    let first = m.slice(&unit.address, 0, DESCRIPTOR_BITS.min(unit.address.width()));
+    m.output("run_first", &m.zero_extend(&first, DESCRIPTOR_BITS));
+    m.output("run_count", &asked);
     let run_end = m.registered(
         "run_end",
         &m.add(
-            &m.slice(&request.address, 0, 22),
-            &m.zero_extend(&count, 22),
+            &m.zero_extend(&unit.address, RUN_END_BITS),
+            &m.zero_extend(&asked, RUN_END_BITS),
         ),
     );
-    let run_beyond = m.or(
-        &far,
-        &m.less(&m.literal(unit.a.descriptor_count as u64, 22), &run_end),
-    );
-    let length_is = |bytes: u64| m.equals(&request.length, bytes);
-    let zero_rows = m.equals(&rows, 0);
-    let too_long = m.less(&m.literal(PAYLOAD_MAX as u64, 11), &size);
+    let descriptors = m.literal(unit.a.descriptor_count as u64, RUN_END_BITS);
+    let run_beyond = m.less(&descriptors, &run_end);
+    let fingerprint = m.literal(u64::from(unit.a.fingerprint()), 32);
+    let stranger = m.not_equal(&unit.tail(4, 2), &fingerprint);
+    let stale = m.not_equal(&unit.tag, &unit.space);
+
+    let length_is = |bytes: u64| m.equals(&unit.length, bytes);
+    let ragged = m.not_equal(&unit.in_row, &m.literal(0, ROW_COUNT_BITS));
     let bad_length = m.any(&[
-        &m.and(&write, &m.or(&request.ragged, &zero_rows)),
-        &m.all(&[
-            &read,
-            &m.any(&[&m.not(&length_is(2)), &asked_many, &zero_rows, &too_long]),
-        ]),
-        &m.and(&run, &m.or(&m.not(&length_is(6)), &m.equals(&count, 0))),
+        &m.and(&write, &m.or(&ragged, &no_rows)),
+        &m.and(&read, &m.any(&[&m.not(&length_is(2)), &too_many, &no_rows])),
+        &m.and(
+            &run,
+            &m.or(&m.not(&length_is(RUN_BYTES as u64)), &m.equals(&asked, 0)),
+        ),
         &m.and(&simple, &m.not(&length_is(0))),
     ]);
+    let spaces = m.decode(&unit.space, SPACES.len());
+    let writable = m.any(&spaces[..WRITABLE].iter().collect::<Vec<_>>());
+    let readable = m.any(&READABLE.map(|at| &spaces[at]));
     let bad_space = m.or(
         &m.and(&write, &m.not(&writable)),
         &m.and(&read, &m.not(&readable)),
     );
-    let access = m.or(&write, &read);
     let rate_bits = RATES.len().trailing_zeros() as usize;
-    let no_rate = m.reduce_or(&m.slice(&request.address, rate_bits, 32 - rate_bits));
+    let no_rate = m.reduce_or(&m.slice(&unit.address, rate_bits, unit.address.width() - rate_bits));
     let bad_address = m.any(&[
-        &m.and(&access, &beyond),
-        &m.and(&run, &run_beyond),
-        &m.and(&command(Command::Rate), &no_rate),
+        &m.and(&access, &m.or(&unit.far, &beyond)),
+        &m.and(&run, &m.or(&unit.far, &run_beyond)),
+        &m.and(&rate, &m.or(&unit.far, &no_rate)),
     ]);
-    let busy = m.and(&running, &m.or(&access, &run));
-    let wrong_crc = m.not_equal(&request.crc, &m.literal(RESIDUE, 32));
-    let mut status = m.literal(Status::Ok as u64, 8);
-    let tag = m.register("tag", 8);
-    let stale = m.not_equal(&tag, &request.space);
+    let busy = m.and(&running, &m.not(&simple));
+    let wrong_crc = m.not_equal(&unit.crc, &m.literal(RESIDUE, 32));
+    let mut status = m.literal(Status::Ok as u64, STATUS_BITS);
     for (condition, value) in [
         (m.and(&run, &stale), Status::Stale),
         (m.and(&run, &stranger), Status::BadFingerprint),
@@ -403,236 +517,136 @@ fn decode(unit: &mut Unit<'_>, request: &Request) -> Verdict {
         (bad_length, Status::BadLength),
         (bad_space, Status::BadSpace),
         (busy, Status::Busy),
-        (m.not(&m.any(&[&access, &run, &simple])), Status::BadCommand),
+        (unknown, Status::BadCommand),
         (wrong_crc, Status::BadCrc),
     ] {
-        status = m.mux(&condition, &m.literal(value as u64, 8), &status);
+        status = m.mux(&condition, &m.literal(value as u64, STATUS_BITS), &status);
     }
     // Held from here on: what is answered to a Run must not change when it starts.
-    let held = m.register("status", 8);
-    m.clocked_enable(&held, &status, &size_state);
-    let status = held;
-    let ok = m.equals(&status, Status::Ok as u64);
-    let act = m.and(&answer, &ok);
+    m.clocked_enable(&unit.status, &status, &events.settle);
+    let act = m.and(&events.answer, &unit.ok());
     m.output("run_start", &m.and(&act, &run));
-    m.output("run_first", &m.slice(&request.address, 0, 12));
-    m.output("run_count", &count);
-    let stop = command(Command::Stop);
     m.output("stop", &m.and(&act, &stop));
-    m.clocked_enable_reset(&tag, &request.sequence, &m.and(&act, &m.or(&run, &stop)), 0);
-    let intact = m.not(&m.equals(&status, Status::BadCrc as u64));
-    m.output("frame_valid", &m.and(&answer, &intact));
-    m.output("rate", &m.slice(&request.address, 0, rate_bits));
-    unit.go(&answer, State::Respond);
-    unit.go(&m.and(&act, &write), State::WriteByte);
-    Verdict {
-        reads: m.and(&ok, &read),
-        rows,
-        size,
-        status,
-        tag,
-    }
-}
+    let runs = m.and(&act, &m.or(&run, &stop));
+    m.clocked_enable_reset(&unit.tag, &unit.sequence, &runs, 0);
+    let intact = m.not(&m.equals(&unit.status, Status::BadCrc as u64));
+    m.output("frame_valid", &m.and(&events.answer, &intact));
+    m.output("rate", &m.slice(&unit.address, 0, rate_bits));
+    m.output("rate_set", &m.all(&[&events.crc_end, &unit.ok(), &rate]));
 
-/// Answer to Idle: rows written, response sent.
-fn respond(unit: &mut Unit<'_>, request: &Request, verdict: &Verdict, read_byte: &Net) {
-    let [answer, write_byte, write_row, head, fetch, send, send_crc] = [
-        State::Answer,
-        State::WriteByte,
-        State::WriteRow,
-        State::Respond,
-        State::Fetch,
-        State::Send,
-        State::SendCrc,
-    ]
-    .map(|state| unit.is(state));
-    let m = unit.m.clone();
-    let row_bits_max = SPACES
-        .iter()
-        .map(|&(s, _)| 8 * unit.a.row_bytes(s))
-        .max()
-        .unwrap_or(64)
-        .max(64);
-    let ready = m.input("transmit_ready", 1);
-    let sending = m.any(&[&head, &send, &send_crc]);
-    let sent = m.and(&sending, &ready);
-
-    // Progress through rows and bytes.
-    let at = m.register("byte_in_row", ROW_COUNT_BITS);
-    let byte_step = m.any(&[&write_byte, &fetch, &sent]);
-    let response_head = m.equals(&at, RESPONSE_HEADER as u64 - 1);
-    // One for the stage behind `row_at`.
-    let fetch_end = m.and(&fetch, &m.equals(&at, READ_WAIT as u64 + 1));
-    let small_last = m.mux(
-        &m.equals(&request.opcode, Command::Identify as u64),
-        &m.literal(7, ROW_COUNT_BITS),
-        &m.literal(3, ROW_COUNT_BITS),
-    );
-    let payload_last = m.mux(&verdict.reads, &request.row_last, &small_last);
-    let send_end = m.all(&[&send, &sent, &m.equal(&at, &payload_last)]);
-    let head_end = m.all(&[&head, &sent, &response_head]);
-    let crc_end = m.all(&[&send_crc, &sent, &m.equals(&at, CRC as u64 - 1)]);
-    // A byte reaches the row two cycles after its address.
-    let fill_end = m.and(
-        &write_byte,
-        &m.equal(&at, &m.increment(&m.increment(&request.row_last))),
-    );
-    let clear = m.any(&[
-        &answer, &write_row, &fetch_end, &send_end, &head_end, &crc_end,
+    let is = |command, bytes: u64| m.gate(&m.literal(bytes, LENGTH_BITS), &unit.asks(command));
+    let read_bytes = m.concat(&[&m.literal(0, 2), &words]);
+    let size = m.any(&[
+        &is(Command::Identify, 8),
+        &is(Command::Status, 4),
+        &m.gate(&read_bytes, &read),
     ]);
-    let next_at = m.mux(&clear, &m.literal(0, ROW_COUNT_BITS), &m.increment(&at));
-    m.clocked_enable(&at, &next_at, &m.or(&clear, &byte_step));
-    let left = m.register("rows_left", 9);
-    let row_done = m.or(&write_row, &send_end);
-    let left_next = m.mux(&answer, &verdict.rows, &m.subtract(&left, &m.literal(1, 9)));
-    m.clocked_enable(&left, &left_next, &m.or(&answer, &row_done));
-    let last_row = m.equals(&left, 1);
-    let address = m.register("row_at", ADDRESS_BITS);
-    let address_next = m.mux(
-        &answer,
-        &m.slice(&request.address, 0, ADDRESS_BITS),
-        &m.increment(&address),
-    );
-    m.clocked_enable(&address, &address_next, &m.or(&answer, &row_done));
-    // A stage behind address and strobes: they go to every block memory of the part. The row is still then.
-    m.output("row_address", &m.registered("row_address_held", &address));
-    let byte_at = m.register("buffer_at", 8);
-    let in_row = m.and(&write_byte, &m.not(&m.less(&request.row_last, &at)));
-    m.clocked_enable(
-        &byte_at,
-        &m.gate(&m.increment(&byte_at), &m.not(&answer)),
-        &m.or(&answer, &in_row),
-    );
-    m.drive(read_byte, &byte_at);
+    m.gate(&size, &unit.ok())
+}
 
-    // The row under way: written rows enter from above, sent rows leave below.
-    let row = m.register("row", row_bits_max);
-    let shift_in = m.concat(&[&m.slice(&row, 8, row_bits_max - 8), &request.payload]);
-    let shift_out = m.concat(&[&m.slice(&row, 8, row_bits_max - 8), &m.literal(0, 8)]);
-    let loaded = loaded_row(unit, request, verdict, row_bits_max);
-    let load = m.or(&fetch_end, &head_end);
-    let filling = m.and(
-        &write_byte,
-        &m.not(&m.less(&at, &m.literal(2, ROW_COUNT_BITS))),
-    );
-    let row_next = m.mux(&filling, &shift_in, &m.mux(&load, &loaded, &shift_out));
-    m.clocked_enable(
-        &row,
-        &row_next,
-        &m.any(&[&filling, &load, &m.and(&send, &sent)]),
-    );
-    for &(space, name) in &SPACES[..WRITABLE] {
-        let bytes = 8 * unit.a.row_bytes(space);
-        m.output(
-            &format!("row_{name}"),
-            &m.slice(&row, row_bits_max - bytes, row_bits(unit.a, space)),
-        );
-        let chosen = m.equals(&request.space, space as u64);
-        let strobe = m.and(&write_row, &chosen);
-        let strobe = m.registered_reset(&format!("write_{name}_held"), &strobe);
+/// A number times a constant, an adder a cycle.
+fn times(m: &Module, number: &Net, factor: usize) -> Net {
+    let bits = (0..usize::BITS as usize).filter(|bit| factor >> bit & 1 == 1);
+    let mut parts = bits.map(|bit| m.shift_left(number, bit));
+    let first = parts.next().unwrap_or_else(|| m.literal(0, number.width()));
+    parts.enumerate().fold(first, |sum, (at, part)| {
+        m.registered(&format!("words_{at}"), &m.add(&sum, &part))
+    })
+}
+
+/// The payload on its way: into the buffer and, for what is no row, into the row; from the buffer into the row. Gives when a row is stored.
+fn write_rows(unit: &Unit<'_>, events: &Events) -> Net {
+    let m = &unit.m;
+    let buffer = Memory {
+        storage: Storage::Block,
+        width: 8,
+        depth: PAYLOAD_MAX,
+        latency: 1,
+    };
+    let ports = MemoryPorts {
+        write_enable: &events.take_payload,
+        write_address: &unit.count,
+        write_data: &events.byte,
+        read_address: &unit.count,
+    };
+    let payload = buffer.instance(m, "buffer", &ports);
+    // A byte enters the row a cycle after its address; the row is whole for a cycle then.
+    let filling = m.registered_reset("filling", &events.write);
+    let whole = m.registered_reset("whole", &m.and(&events.write, &events.row_end));
+    let byte = m.mux(&filling, &payload, &events.byte);
+    let width = unit.row.width();
+    let shifted = m.concat(&[&m.slice(&unit.row, 8, width - 8), &byte]);
+    m.clocked_enable(&unit.row, &shifted, &m.or(&filling, &events.take_payload));
+    let strobes = SPACES[..WRITABLE].iter().map(|&(space, name)| {
+        let bytes = unit.a.row_bytes(space);
+        let row = m.slice(&unit.row, width - 8 * bytes, row_bits(unit.a, space));
+        m.output(&format!("row_{name}"), &row);
+        let chosen = m.equals(&m.slice(&unit.space, 0, 3), space as u64);
+        let strobe = m.registered_reset(&format!("write_{name}_held"), &m.and(&whole, &chosen));
         m.output(&format!("write_{name}"), &strobe);
-    }
-
-    let has_payload = m.registered(
-        "has_payload",
-        &m.not_equal(&response_size(&m, request, verdict), &m.literal(0, 16)),
-    );
-    unit.go(&fill_end, State::WriteRow);
-    unit.go(&write_row, State::WriteByte);
-    unit.go(&m.and(&write_row, &last_row), State::Respond);
-    unit.go(&head_end, State::SendCrc);
-    unit.go(&m.and(&head_end, &has_payload), State::Send);
-    unit.go(&m.and(&head_end, &verdict.reads), State::Fetch);
-    unit.go(&fetch_end, State::Send);
-    unit.go(&m.and(&send_end, &verdict.reads), State::Fetch);
-    unit.go(
-        &m.and(&send_end, &m.or(&last_row, &m.not(&verdict.reads))),
-        State::SendCrc,
-    );
-    unit.go(&crc_end, State::Idle);
-    let ok = m.equals(&verdict.status, Status::Ok as u64);
-    let rate = m.equals(&request.opcode, Command::Rate as u64);
-    m.output("rate_set", &m.all(&[&crc_end, &ok, &rate]));
-    transmit(
-        unit,
-        request,
-        verdict,
-        &at,
-        &m.slice(&row, 0, 8),
-        &sending,
-        &sent,
-    );
-}
-
-fn response_size(m: &Module, request: &Request, verdict: &Verdict) -> Net {
-    let ok = m.equals(&verdict.status, Status::Ok as u64);
-    let identify = m.and(&ok, &m.equals(&request.opcode, Command::Identify as u64));
-    let status = m.and(&ok, &m.equals(&request.opcode, Command::Status as u64));
-    let small = m.mux(
-        &identify,
-        &m.literal(8, 16),
-        &m.gate(&m.literal(4, 16), &status),
-    );
-    m.mux(&verdict.reads, &m.zero_extend(&verdict.size, 16), &small)
-}
-
-/// What the response's payload comes from.
-fn loaded_row(unit: &Unit<'_>, request: &Request, verdict: &Verdict, bits: usize) -> Net {
-    let m = &unit.m;
-    let identity = u64::from(VERSION) << 32 | u64::from(unit.a.fingerprint());
-    let identity = m.zero_extend(&m.literal(identity, 64), bits);
-    let state = m.input("run_state", 8);
-    let finished = m.input("run_finished", 16);
-    let status = m.zero_extend(&m.concat(&[&state, &verdict.tag, &finished]), bits);
-    let rows = READABLE.map(|at| {
-        let (space, name) = SPACES[at];
-        m.zero_extend(
-            &m.input(&format!("read_{name}"), row_bits(unit.a, space)),
-            bits,
-        )
+        strobe
     });
-    let counter = m.equals(&request.space, Space::Counter as u64);
-    let read = m.mux(&counter, &rows[1], &rows[0]);
-    let identify = m.equals(&request.opcode, Command::Identify as u64);
-    m.mux(&verdict.reads, &read, &m.mux(&identify, &identity, &status))
+    let strobes: Vec<Net> = strobes.collect();
+    m.any(&strobes.iter().collect::<Vec<_>>())
 }
 
-/// The byte to send, and the CRC of what has been received or sent: a frame at a time, hence one register.
-fn transmit(
-    unit: &Unit<'_>,
-    request: &Request,
-    verdict: &Verdict,
-    at: &Net,
-    payload: &Net,
-    sending: &Net,
-    sent: &Net,
-) {
+/// The byte to send, and the CRC of what has been received or sent.
+fn transmit(unit: &Unit<'_>, events: &Events, reads: &Net) {
     let m = &unit.m;
-    let size = m.registered("response_size", &response_size(m, request, verdict));
+    let [idle, in_head, in_send, in_crc] =
+        [State::Idle, State::Respond, State::Send, State::SendCrc].map(|state| unit.is(state));
+    // The payload's byte is chosen a byte ahead.
+    let from = |next: &Net, choices: &[Net]| {
+        let bits = choices.len().next_power_of_two().trailing_zeros() as usize;
+        m.select(&m.gate(&m.truncate(next, bits), &in_send), choices)
+    };
+    let bytes = |net: &Net| -> Vec<Net> {
+        (0..net.width() / 8)
+            .map(|at| m.slice(net, 8 * at, 8))
+            .collect()
+    };
+    let identity = u64::from(VERSION) << 32 | u64::from(unit.a.fingerprint());
+    let identity = from(&unit.count_next, &bytes(&m.literal(identity, 64)));
+    let [state, finished] =
+        [("run_state", 8), ("run_finished", 16)].map(|(name, bits)| m.input(name, bits));
+    let status = m.concat(&[&state, &unit.tag, &finished]);
+    let status = from(&unit.count_next, &bytes(&status));
+    let [activation, counter] = READABLE.map(|at| {
+        let (space, name) = SPACES[at];
+        let row = m.input(&format!("read_{name}"), row_bits(unit.a, space));
+        from(&unit.in_row_next, &bytes(&row))
+    });
+    let is_counter = m.equals(&m.slice(&unit.space, 0, 3), Space::Counter as u64);
+    let read = m.mux(&is_counter, &counter, &activation);
+    let small = m.mux(&unit.asks(Command::Identify), &identity, &status);
+    let payload = m.register("payload_byte", 8);
+    let next = m.any(&[
+        &events.head_end,
+        &events.fetch_end,
+        &m.and(&in_send, &events.sent),
+    ]);
+    m.clocked_enable(&payload, &m.mux(reads, &read, &small), &next);
+
     let head = [
         m.literal(u64::from(RESPONSE_MAGIC), 8),
-        request.opcode.clone(),
-        request.sequence.clone(),
-        verdict.status.clone(),
-        m.slice(&size, 0, 8),
-        m.slice(&size, 8, 8),
+        unit.opcode.clone(),
+        unit.sequence.clone(),
+        m.zero_extend(&unit.status, 8),
+        m.slice(&unit.length, 0, 8),
+        m.zero_extend(&m.bit(&unit.length, 8), 8),
     ];
-    let head_byte = m.select(&m.slice(at, 0, 3), &head);
-    let crc = &request.crc;
-    let crc_bytes: Vec<Net> = (0..CRC)
-        .map(|byte| m.not(&m.slice(crc, 8 * byte, 8)))
-        .collect();
-    let crc_byte = m.select(&m.slice(at, 0, 2), &crc_bytes);
-    let [in_head, in_send, in_crc] =
-        [State::Respond, State::Send, State::SendCrc].map(|state| unit.is(state));
-    let byte = m.mux(&in_head, &head_byte, &m.mux(&in_send, payload, &crc_byte));
-    m.output("transmit_valid", sending);
+    let head = m.select(&m.slice(&unit.count, 0, 3), &head);
+    let crc = m.not(&m.slice(&unit.crc, 0, 8));
+    let byte = m.mux(&in_crc, &crc, &m.mux(&in_head, &head, &payload));
     m.output("transmit_data", &byte);
     // The magic bytes do not count.
-    let restart = m.or(&unit.is(State::Idle), &m.and(&in_head, &m.equals(at, 0)));
-    let counted = m.mux(sending, &byte, &request.byte);
+    let restart = m.or(
+        &idle,
+        &m.and(&in_head, &m.equals(&m.slice(&unit.count, 0, 3), 0)),
+    );
+    let counted = m.mux(&m.or(&in_head, &in_send), &byte, &events.byte);
     let initial = m.literal(u64::from(crc32::INITIAL), 32);
-    let next = m.mux(&restart, &initial, &crc32::step(m, crc, &counted));
-    let enable = m.or(&request.take, &m.and(sent, &m.not(&in_crc)));
-    m.clocked_enable(crc, &next, &enable);
+    let stepped = crc32::step(m, &unit.crc, &counted, &in_crc);
+    let next = m.mux(&restart, &initial, &stepped);
+    m.clocked_enable(&unit.crc, &next, &m.or(&events.take, &events.sent));
 }
