@@ -69,7 +69,6 @@ const RUN_BYTES: usize = 6;
 const STATUS_BITS: usize = 4;
 /// Bits of `run_first`.
 const DESCRIPTOR_BITS: usize = 12;
-const RUN_END_BITS: usize = 21;
 
 /// States of the port.
 #[derive(Clone, Copy)]
@@ -218,7 +217,9 @@ pub fn port(architecture: &Architecture) -> Module {
 pub fn with_pause(architecture: &Architecture, pause_bits: usize) -> Module {
     let m = Module::new("port");
     let row_bytes = SPACES.map(|(space, _)| architecture.row_bytes(space));
-    let row_bytes = row_bytes.into_iter().fold(RUN_BYTES, usize::max);
+    // What can be sent lies side by side.
+    let sources = architecture.row_bytes(Space::Activation) + 2 * WORD;
+    let row_bytes = row_bytes.into_iter().fold(sources, usize::max);
     let count = m.register("count", COUNT_BITS);
     let in_row = m.register("in_row", ROW_COUNT_BITS);
     let mut unit = Unit {
@@ -469,15 +470,16 @@ fn decide(unit: &Unit<'_>, events: &Events) -> Net {
     let first = m.slice(&unit.address, 0, DESCRIPTOR_BITS.min(unit.address.width()));
     m.output("run_first", &m.zero_extend(&first, DESCRIPTOR_BITS));
     m.output("run_count", &asked);
-    let run_end = m.registered(
-        "run_end",
-        &m.add(
-            &m.zero_extend(&unit.address, RUN_END_BITS),
-            &m.zero_extend(&asked, RUN_END_BITS),
-        ),
-    );
-    let descriptors = m.literal(unit.a.descriptor_count as u64, RUN_END_BITS);
-    let run_beyond = m.less(&descriptors, &run_end);
+    let descriptors = unit.a.descriptor_count as u64;
+    let bits = (u64::BITS - descriptors.leading_zeros()) as usize;
+    let above = |net: &Net| m.reduce_or(&m.slice(net, bits, net.width() - bits));
+    let low = |net: &Net| m.zero_extend(&m.truncate(net, bits), bits + 1);
+    let run_end = m.registered("run_end", &m.add(&low(&unit.address), &low(&asked)));
+    let run_beyond = m.any(&[
+        &m.less(&m.literal(descriptors, bits + 1), &run_end),
+        &above(&unit.address),
+        &above(&asked),
+    ]);
     let fingerprint = m.literal(u64::from(unit.a.fingerprint()), 32);
     let stranger = m.not_equal(&unit.tail(4, 2), &fingerprint);
     let stale = m.not_equal(&unit.tag, &unit.space);
@@ -576,7 +578,15 @@ fn write_rows(unit: &Unit<'_>, events: &Events) -> Net {
     let byte = m.mux(&filling, &payload, &events.byte);
     let width = unit.row.width();
     let shifted = m.concat(&[&m.slice(&unit.row, 8, width - 8), &byte]);
-    m.clocked_enable(&unit.row, &shifted, &m.or(&filling, &events.take_payload));
+    // What is to be sent is there in the head's last cycle, or the fetch's.
+    let load = m.or(&events.head_end, &events.fetch_end);
+    let next = m.mux(&load, &sources(unit), &shifted);
+    let identity = u64::from(VERSION) << 32 | u64::from(unit.a.fingerprint());
+    let identity = m.concat(&[&m.literal(identity, 64), &m.slice(&next, 64, width - 64)]);
+    let identify = m.and(&load, &unit.asks(Command::Identify));
+    let next = m.mux(&identify, &identity, &next);
+    let moves = m.any(&[&filling, &events.take_payload, &load, &events.sent]);
+    m.clocked_enable(&unit.row, &next, &moves);
     let strobes = SPACES[..WRITABLE].iter().map(|&(space, name)| {
         let bytes = unit.a.row_bytes(space);
         let row = m.slice(&unit.row, width - 8 * bytes, row_bits(unit.a, space));
@@ -590,43 +600,36 @@ fn write_rows(unit: &Unit<'_>, events: &Events) -> Net {
     m.any(&strobes.iter().collect::<Vec<_>>())
 }
 
+/// Bytes of the row before those of an activation row, a counter and the status.
+const SENT: [fn(&Architecture) -> usize; 3] = [
+    |_| 0,
+    |architecture| architecture.row_bytes(Space::Activation),
+    |architecture| architecture.row_bytes(Space::Activation) + WORD,
+];
+
+/// All that is sent from the row, side by side.
+fn sources(unit: &Unit<'_>) -> Net {
+    let m = &unit.m;
+    let [activation, counter] = READABLE.map(|at| {
+        let (space, name) = SPACES[at];
+        m.input(&format!("read_{name}"), row_bits(unit.a, space))
+    });
+    let state = m.input("run_state", 8);
+    let finished = m.input("run_finished", 16);
+    let all = m.concat(&[&activation, &counter, &state, &unit.tag, &finished]);
+    m.zero_extend(&all, unit.row.width())
+}
+
 /// The byte to send, and the CRC of what has been received or sent.
 fn transmit(unit: &Unit<'_>, events: &Events, reads: &Net) {
     let m = &unit.m;
     let [idle, in_head, in_send, in_crc] =
         [State::Idle, State::Respond, State::Send, State::SendCrc].map(|state| unit.is(state));
-    // The payload's byte is chosen a byte ahead.
-    let from = |next: &Net, choices: &[Net]| {
-        let bits = choices.len().next_power_of_two().trailing_zeros() as usize;
-        m.select(&m.gate(&m.truncate(next, bits), &in_send), choices)
-    };
-    let bytes = |net: &Net| -> Vec<Net> {
-        (0..net.width() / 8)
-            .map(|at| m.slice(net, 8 * at, 8))
-            .collect()
-    };
-    let identity = u64::from(VERSION) << 32 | u64::from(unit.a.fingerprint());
-    let identity = from(&unit.count_next, &bytes(&m.literal(identity, 64)));
-    let [state, finished] =
-        [("run_state", 8), ("run_finished", 16)].map(|(name, bits)| m.input(name, bits));
-    let status = m.concat(&[&state, &unit.tag, &finished]);
-    let status = from(&unit.count_next, &bytes(&status));
-    let [activation, counter] = READABLE.map(|at| {
-        let (space, name) = SPACES[at];
-        let row = m.input(&format!("read_{name}"), row_bits(unit.a, space));
-        from(&unit.in_row_next, &bytes(&row))
-    });
+    let taps = SENT.map(|source| m.slice(&unit.row, 8 * source(unit.a), 8));
+    let [activation, counter, status] = &taps;
     let is_counter = m.equals(&m.slice(&unit.space, 0, 3), Space::Counter as u64);
-    let read = m.mux(&is_counter, &counter, &activation);
-    let small = m.mux(&unit.asks(Command::Identify), &identity, &status);
-    let payload = m.register("payload_byte", 8);
-    let next = m.any(&[
-        &events.head_end,
-        &events.fetch_end,
-        &m.and(&in_send, &events.sent),
-    ]);
-    m.clocked_enable(&payload, &m.mux(reads, &read, &small), &next);
-
+    let payload = m.mux(&m.and(&is_counter, reads), counter, activation);
+    let payload = m.mux(&unit.asks(Command::Status), status, &payload);
     let head = [
         m.literal(u64::from(RESPONSE_MAGIC), 8),
         unit.opcode.clone(),
