@@ -7,12 +7,9 @@ const POLYNOMIAL: u32 = 0xEDB8_8320;
 /// Initial value of the register; the CRC of a message is the complement of the register after it.
 pub(crate) const INITIAL: u32 = u32::MAX;
 
-/// The register after one more byte; with `shift` (1 bit) it only moves down by a byte.
-pub(crate) fn step(module: &Module, register: &Net, byte: &Net, shift: &Net) -> Net {
-    // Bit i of the next register is the parity of the sources that reach it: bit i + 8 of the register, and bits of what
-    // leaves it below and the byte together.
-    let out = module.xor(&module.truncate(register, 8), byte);
-    let out = module.gate(&out, &module.not(shift));
+/// The register after one more byte, of which `difference` is the exclusive or with the register's low byte: 0 only shifts.
+pub(crate) fn step(module: &Module, register: &Net, difference: &Net) -> Net {
+    // Bit i of the next register is the parity of what reaches it: bit i + 8 of the register, and bits of the difference.
     let effects = (0..8).map(|bit| {
         (0..8).fold(1_u32 << bit, |rest, _| {
             rest >> 1 ^ if rest & 1 == 1 { POLYNOMIAL } else { 0 }
@@ -25,7 +22,8 @@ pub(crate) fn step(module: &Module, register: &Net, byte: &Net, shift: &Net) -> 
                 .iter()
                 .enumerate()
                 .filter(|(_, effect)| **effect >> bit & 1 == 1);
-            let mut sources: Vec<Net> = reaching.map(|(at, _)| module.bit(&out, at)).collect();
+            let mut sources: Vec<Net> =
+                reaching.map(|(at, _)| module.bit(difference, at)).collect();
             sources.extend((bit < 24).then(|| module.bit(register, bit + 8)));
             module.reduce_xor(&module.concat(&sources.iter().collect::<Vec<_>>()))
         })

@@ -52,8 +52,6 @@ const SPACES: [(Space, &str); 5] = [
 const WRITABLE: usize = 4;
 const READABLE: [usize; 2] = [3, 4];
 
-/// Register of the CRC after a message and its CRC.
-const RESIDUE: u64 = 0xDEBB_20E3;
 /// Bits of a count of bytes in a payload.
 const COUNT_BITS: usize = 8;
 /// Bits of a number of bytes of a payload, or of rows in it.
@@ -64,13 +62,15 @@ const ROW_COUNT_BITS: usize = 7;
 const WORD: usize = 4;
 /// Bits of a number of words in a payload.
 const WORDS_BITS: usize = 7;
+const _: () = assert!(PAYLOAD_MAX / WORD == 1 << (WORDS_BITS - 1));
 /// Bytes of a Run's payload: fingerprint and count.
 const RUN_BYTES: usize = 6;
 const STATUS_BITS: usize = 4;
 /// Bits of `run_first`.
 const DESCRIPTOR_BITS: usize = 12;
 
-/// States of the port.
+/// States of the port: the first four receive, those from 8 on send. (What reads bits of a state is no machine that yosys would
+/// give another code, which takes more cells.)
 #[derive(Clone, Copy)]
 enum State {
     Idle,
@@ -80,8 +80,8 @@ enum State {
     Settle,
     Answer,
     Write,
-    Respond,
     Fetch,
+    Respond,
     Send,
     SendCrc,
 }
@@ -133,6 +133,8 @@ struct Unit<'a> {
     tag: Net,
     /// Of the request, then of the response: a frame at a time, hence one register.
     crc: Net,
+    /// A byte of the request's CRC was wrong.
+    wrong: Net,
 }
 
 impl Unit<'_> {
@@ -144,6 +146,13 @@ impl Unit<'_> {
     fn asks(&self, command: Command) -> Net {
         let m = &self.m;
         m.equals(&m.slice(&self.opcode, 0, 3), command as u64)
+    }
+
+    /// A register that holds `net` of Settle.
+    fn settled(&self, name: &str, net: &Net) -> Net {
+        let q = self.m.register(name, net.width());
+        self.m.clocked_enable(&q, net, &self.is(State::Settle));
+        q
     }
 
     fn ok(&self) -> Net {
@@ -197,6 +206,7 @@ struct Events {
     sent: Net,
     /// The last byte of a row is taken, put into it, or sent.
     row_end: Net,
+    check: Net,
     settle: Net,
     answer: Net,
     write: Net,
@@ -240,9 +250,11 @@ pub fn with_pause(architecture: &Architecture, pause_bits: usize) -> Module {
         status: m.register("status", STATUS_BITS),
         tag: m.register("tag", 8),
         crc: m.register("crc", 32),
+        wrong: m.register("wrong", 1),
         m,
     };
-    let reads = unit.m.and(&unit.asks(Command::Read), &unit.ok());
+    let read = unit.settled("is_read", &unit.asks(Command::Read));
+    let reads = unit.m.and(&read, &unit.ok());
     let events = steps(&mut unit, &reads, pause_bits);
     let size = decide(&unit, &events);
     let stored = write_rows(&unit, &events);
@@ -264,12 +276,12 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
         [State::Fetch, State::Send, State::SendCrc].map(|state| unit.is(state));
     let byte = m.input("receive_data", 8);
     let receiving = m.any(&[&header, &payload, &check]);
-    let ready = m.or(&idle, &receiving);
+    let ready = m.equals(&m.slice(&unit.state, 2, 2), 0);
     m.output("receive_ready", &ready);
     let take = m.and(&m.input("receive_valid", 1), &ready);
     let [take_header, take_payload, take_check] =
         [&header, &payload, &check].map(|state| m.and(&take, state));
-    let sending = m.any(&[&respond, &send, &send_crc]);
+    let sending = m.bit(&unit.state, 3);
     m.output("transmit_valid", &sending);
     let sent = m.and(&sending, &m.input("transmit_ready", 1));
     let sent_payload = m.and(&send, &sent);
@@ -293,10 +305,9 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
     let send_end = m.and(&sent_payload, &last);
     let crc_end = m.all(&[&send_crc, &sent, &unit.last_of(CRC)]);
 
-    let row_last = m.registered(
-        "row_last",
-        &unit.by_space(ROW_COUNT_BITS, |space| unit.a.row_bytes(space) - 1),
-    );
+    let row_last = m.register("row_last", ROW_COUNT_BITS);
+    let last_byte = unit.by_space(ROW_COUNT_BITS, |space| unit.a.row_bytes(space) - 1);
+    m.clocked_enable(&row_last, &last_byte, &take);
     let row_end = m.and(&m.not(&fetch), &m.equal(&unit.in_row, &row_last));
     let clear = m.any(&[&header, &row_end, &fetch_end, &answer]);
     let in_row = m.gate(&unit.in_row_next, &m.not(&clear));
@@ -363,6 +374,7 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
         byte,
         sent,
         row_end,
+        check,
         settle,
         answer,
         write,
@@ -384,9 +396,22 @@ fn fields(unit: &Unit<'_>, events: &Events, size: &Net, step: &Net) {
         m.and(&events.take_header, &there)
     };
     let byte = &events.byte;
-    for (offset, field) in [(1, &unit.opcode), (2, &unit.sequence), (3, &unit.space)] {
-        m.clocked_enable(field, byte, &lane(offset));
-    }
+    // Opcode, sequence, space; in the response's head opcode, sequence, status, length, one after the other into the place of the opcode.
+    let early = m.less(&m.slice(&unit.count, 0, 4), &m.literal(3, 4));
+    let head = unit.is(State::Respond);
+    let first = m.equals(&m.slice(&unit.count, 0, 3), 0);
+    let status = m.zero_extend(&unit.status, 8);
+    let high = m.zero_extend(&m.bit(&unit.length, 8), 8);
+    let length = m.mux(&m.bit(&unit.count, 0), &m.slice(&unit.length, 0, 8), &high);
+    let following = m.mux(&first, &status, &length);
+    let moves = m.any(&[
+        &m.and(&events.take_header, &early),
+        &m.all(&[&head, &events.sent, &m.not(&first)]),
+    ]);
+    m.clocked_enable(&unit.opcode, &unit.sequence, &moves);
+    m.clocked_enable(&unit.sequence, &unit.space, &moves);
+    let space = m.mux(&head, &following, byte);
+    m.clocked_enable(&unit.space, &space, &m.or(&moves, &m.and(&head, &first)));
     let following = m.increment(&unit.address);
     let width = unit.address.width();
     let (mut far, mut bits) = (m.literal(0, 1), Vec::new());
@@ -445,27 +470,34 @@ fn decide(unit: &Unit<'_>, events: &Events) -> Net {
     let whole = m.and(&events.take_payload, &events.row_end);
     let received = m.counter("rows", LENGTH_BITS, &events.take_header, &whole);
     let rows = m.mux(&read, &m.truncate(&asked, LENGTH_BITS), &received);
-    let no_rows = m.equals(&rows, 0);
     let width = unit.address.width() + 1;
     let end = m.add(
         &m.zero_extend(&unit.address, width),
         &m.zero_extend(&rows, width),
     );
-    let end = m.registered("end_row", &end);
-    let limit = unit.by_space(width, |space| unit.a.rows(space));
-    let beyond = m.registered("beyond", &m.less(&limit, &end));
+    let end = m.zero_extend(&m.registered("end_row", &end), width + 1);
+    // A carry where the end is beyond the space's rows; by hand, since a comparison takes the end's complement in cells of its own.
+    let room = unit.by_space(width, |space| (1 << width) - 1 - unit.a.rows(space));
+    let sum = m.add(&end, &m.zero_extend(&room, width + 1));
+    m.unused(&m.truncate(&sum, width));
+    let beyond = m.registered("beyond", &m.bit(&sum, width));
     let counter = m.equals(&m.slice(&unit.space, 0, 3), Space::Counter as u64);
-    let most = m.mux(
-        &counter,
-        &m.literal((PAYLOAD_MAX / WORD) as u64, WORDS_BITS),
-        &m.literal((PAYLOAD_MAX / WORD / unit.a.columns) as u64, WORDS_BITS),
-    );
+    // Bytes that are asked for, in words.
     let words = m.truncate(&asked, WORDS_BITS);
-    let too_many = m.or(
-        &m.less(&most, &words),
-        &m.reduce_or(&m.slice(&asked, WORDS_BITS, 16 - WORDS_BITS)),
-    );
-    let words = m.mux(&counter, &words, &times(m, &words, unit.a.columns));
+    let many = m.reduce_or(&m.slice(&asked, WORDS_BITS, 16 - WORDS_BITS));
+    let none = m.not(&m.or(&many, &m.reduce_or(&words)));
+    let wide = m.zero_extend(&words, 2 * WORDS_BITS);
+    let words = m.mux(&counter, &wide, &times(m, &wide, unit.a.columns));
+    let (above, most) = (WORDS_BITS, WORDS_BITS - 1);
+    let too_many = m.any(&[
+        &many,
+        &m.reduce_or(&m.slice(&words, above, WORDS_BITS)),
+        &m.and(
+            &m.bit(&words, most),
+            &m.reduce_or(&m.truncate(&words, most)),
+        ),
+    ]);
+    let words = m.truncate(&words, WORDS_BITS);
 
     let first = m.slice(&unit.address, 0, DESCRIPTOR_BITS.min(unit.address.width()));
     m.output("run_first", &m.zero_extend(&first, DESCRIPTOR_BITS));
@@ -485,15 +517,13 @@ fn decide(unit: &Unit<'_>, events: &Events) -> Net {
     let stale = m.not_equal(&unit.tag, &unit.space);
 
     let length_is = |bytes: u64| m.equals(&unit.length, bytes);
+    let empty = length_is(0);
     let ragged = m.not_equal(&unit.in_row, &m.literal(0, ROW_COUNT_BITS));
     let bad_length = m.any(&[
-        &m.and(&write, &m.or(&ragged, &no_rows)),
-        &m.and(&read, &m.any(&[&m.not(&length_is(2)), &too_many, &no_rows])),
-        &m.and(
-            &run,
-            &m.or(&m.not(&length_is(RUN_BYTES as u64)), &m.equals(&asked, 0)),
-        ),
-        &m.and(&simple, &m.not(&length_is(0))),
+        &m.and(&write, &m.or(&ragged, &empty)),
+        &m.and(&read, &m.any(&[&m.not(&length_is(2)), &none, &too_many])),
+        &m.and(&run, &m.or(&m.not(&length_is(RUN_BYTES as u64)), &none)),
+        &m.and(&simple, &m.not(&empty)),
     ]);
     let spaces = m.decode(&unit.space, SPACES.len());
     let writable = m.any(&spaces[..WRITABLE].iter().collect::<Vec<_>>());
@@ -510,7 +540,6 @@ fn decide(unit: &Unit<'_>, events: &Events) -> Net {
         &m.and(&rate, &m.or(&unit.far, &no_rate)),
     ]);
     let busy = m.and(&running, &m.not(&simple));
-    let wrong_crc = m.not_equal(&unit.crc, &m.literal(RESIDUE, 32));
     let mut status = m.literal(Status::Ok as u64, STATUS_BITS);
     for (condition, value) in [
         (m.and(&run, &stale), Status::Stale),
@@ -520,7 +549,7 @@ fn decide(unit: &Unit<'_>, events: &Events) -> Net {
         (bad_space, Status::BadSpace),
         (busy, Status::Busy),
         (unknown, Status::BadCommand),
-        (wrong_crc, Status::BadCrc),
+        (unit.wrong.clone(), Status::BadCrc),
     ] {
         status = m.mux(&condition, &m.literal(value as u64, STATUS_BITS), &status);
     }
@@ -534,7 +563,10 @@ fn decide(unit: &Unit<'_>, events: &Events) -> Net {
     let intact = m.not(&m.equals(&unit.status, Status::BadCrc as u64));
     m.output("frame_valid", &m.and(&events.answer, &intact));
     m.output("rate", &m.slice(&unit.address, 0, rate_bits));
-    m.output("rate_set", &m.all(&[&events.crc_end, &unit.ok(), &rate]));
+    m.output(
+        "rate_set",
+        &m.all(&[&events.crc_end, &unit.ok(), &unit.settled("is_rate", &rate)]),
+    );
 
     let is = |command, bytes: u64| m.gate(&m.literal(bytes, LENGTH_BITS), &unit.asks(command));
     let read_bytes = m.concat(&[&m.literal(0, 2), &words]);
@@ -583,7 +615,8 @@ fn write_rows(unit: &Unit<'_>, events: &Events) -> Net {
     let next = m.mux(&load, &sources(unit), &shifted);
     let identity = u64::from(VERSION) << 32 | u64::from(unit.a.fingerprint());
     let identity = m.concat(&[&m.literal(identity, 64), &m.slice(&next, 64, width - 64)]);
-    let identify = m.and(&load, &unit.asks(Command::Identify));
+    let identify = unit.settled("is_identify", &unit.asks(Command::Identify));
+    let identify = m.and(&load, &identify);
     let next = m.mux(&identify, &identity, &next);
     let moves = m.any(&[&filling, &events.take_payload, &load, &events.sent]);
     m.clocked_enable(&unit.row, &next, &moves);
@@ -623,33 +656,36 @@ fn sources(unit: &Unit<'_>) -> Net {
 /// The byte to send, and the CRC of what has been received or sent.
 fn transmit(unit: &Unit<'_>, events: &Events, reads: &Net) {
     let m = &unit.m;
-    let [idle, in_head, in_send, in_crc] =
-        [State::Idle, State::Respond, State::Send, State::SendCrc].map(|state| unit.is(state));
+    let [idle, in_head, in_crc] =
+        [State::Idle, State::Respond, State::SendCrc].map(|state| unit.is(state));
     let taps = SENT.map(|source| m.slice(&unit.row, 8 * source(unit.a), 8));
     let [activation, counter, status] = &taps;
-    let is_counter = m.equals(&m.slice(&unit.space, 0, 3), Space::Counter as u64);
+    let counters = m.equals(&m.slice(&unit.space, 0, 3), Space::Counter as u64);
+    let is_counter = unit.settled("is_counter", &counters);
     let payload = m.mux(&m.and(&is_counter, reads), counter, activation);
-    let payload = m.mux(&unit.asks(Command::Status), status, &payload);
-    let head = [
-        m.literal(u64::from(RESPONSE_MAGIC), 8),
-        unit.opcode.clone(),
-        unit.sequence.clone(),
-        m.zero_extend(&unit.status, 8),
-        m.slice(&unit.length, 0, 8),
-        m.zero_extend(&m.bit(&unit.length, 8), 8),
-    ];
-    let head = m.select(&m.slice(&unit.count, 0, 3), &head);
+    let payload = m.mux(
+        &unit.settled("is_status", &unit.asks(Command::Status)),
+        status,
+        &payload,
+    );
+    let first = m.equals(&m.slice(&unit.count, 0, 3), 0);
+    let magic = m.literal(u64::from(RESPONSE_MAGIC), 8);
+    let head = m.mux(&first, &magic, &unit.opcode);
     let crc = m.not(&m.slice(&unit.crc, 0, 8));
-    let byte = m.mux(&in_crc, &crc, &m.mux(&in_head, &head, &payload));
+    let byte = m.mux(&in_head, &head, &payload);
+    let byte = m.mux(&in_crc, &crc, &byte);
     m.output("transmit_data", &byte);
     // The magic bytes do not count.
-    let restart = m.or(
-        &idle,
-        &m.and(&in_head, &m.equals(&m.slice(&unit.count, 0, 3), 0)),
-    );
-    let counted = m.mux(&m.or(&in_head, &in_send), &byte, &events.byte);
+    let restart = m.or(&idle, &m.and(&in_head, &first));
+    let counted = m.mux(&m.bit(&unit.state, 3), &byte, &events.byte);
+    // Bytes of the CRC are its complement, so that there is no difference where they are right.
+    let counted = m.xor(&counted, &m.repeat(&m.or(&events.check, &in_crc), 8));
+    let difference = m.xor(&m.slice(&unit.crc, 0, 8), &counted);
+    let wrong = m.and(&events.check, &m.or(&unit.wrong, &m.reduce_or(&difference)));
+    let changes = m.or(&events.take, &idle);
+    m.clocked_enable(&unit.wrong, &wrong, &changes);
     let initial = m.literal(u64::from(crc32::INITIAL), 32);
-    let stepped = crc32::step(m, &unit.crc, &counted, &in_crc);
+    let stepped = crc32::step(m, &unit.crc, &difference);
     let next = m.mux(&restart, &initial, &stepped);
     m.clocked_enable(&unit.crc, &next, &m.or(&events.take, &events.sent));
 }
