@@ -305,9 +305,10 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
     let send_end = m.and(&sent_payload, &last);
     let crc_end = m.all(&[&send_crc, &sent, &unit.last_of(CRC)]);
 
-    let row_last = m.register("row_last", ROW_COUNT_BITS);
-    let last_byte = unit.by_space(ROW_COUNT_BITS, |space| unit.a.row_bytes(space) - 1);
-    m.clocked_enable(&row_last, &last_byte, &take);
+    let row_last = m.registered(
+        "row_last",
+        &unit.by_space(ROW_COUNT_BITS, |space| unit.a.row_bytes(space) - 1),
+    );
     let row_end = m.and(&m.not(&fetch), &m.equal(&unit.in_row, &row_last));
     let clear = m.any(&[&header, &row_end, &fetch_end, &answer]);
     let in_row = m.gate(&unit.in_row_next, &m.not(&clear));
@@ -396,22 +397,21 @@ fn fields(unit: &Unit<'_>, events: &Events, size: &Net, step: &Net) {
         m.and(&events.take_header, &there)
     };
     let byte = &events.byte;
-    // Opcode, sequence, space; in the response's head opcode, sequence, status, length, one after the other into the place of the opcode.
     let early = m.less(&m.slice(&unit.count, 0, 4), &m.literal(3, 4));
+    let comes = m.and(&events.take_header, &early);
+    m.clocked_enable(&unit.space, byte, &comes);
+    // In the response's head status and length follow opcode and sequence into the place of the opcode.
     let head = unit.is(State::Respond);
-    let first = m.equals(&m.slice(&unit.count, 0, 3), 0);
-    let status = m.zero_extend(&unit.status, 8);
+    let at = m.slice(&unit.count, 0, 3);
+    let goes = m.all(&[&head, &events.sent, &m.not_equal(&at, &m.literal(0, 3))]);
     let high = m.zero_extend(&m.bit(&unit.length, 8), 8);
-    let length = m.mux(&m.bit(&unit.count, 0), &m.slice(&unit.length, 0, 8), &high);
-    let following = m.mux(&first, &status, &length);
-    let moves = m.any(&[
-        &m.and(&events.take_header, &early),
-        &m.all(&[&head, &events.sent, &m.not(&first)]),
-    ]);
+    let length = m.mux(&m.bit(&at, 0), &high, &m.slice(&unit.length, 0, 8));
+    let status = m.zero_extend(&unit.status, 8);
+    let answered = m.mux(&m.bit(&at, 1), &length, &status);
+    let moves = m.or(&comes, &goes);
     m.clocked_enable(&unit.opcode, &unit.sequence, &moves);
-    m.clocked_enable(&unit.sequence, &unit.space, &moves);
-    let space = m.mux(&head, &following, byte);
-    m.clocked_enable(&unit.space, &space, &m.or(&moves, &m.and(&head, &first)));
+    let sequence = m.mux(&head, &answered, &unit.space);
+    m.clocked_enable(&unit.sequence, &sequence, &moves);
     let following = m.increment(&unit.address);
     let width = unit.address.width();
     let (mut far, mut bits) = (m.literal(0, 1), Vec::new());
@@ -595,7 +595,7 @@ fn write_rows(unit: &Unit<'_>, events: &Events) -> Net {
         storage: Storage::Block,
         width: 8,
         depth: PAYLOAD_MAX,
-        latency: 1,
+        latency: 2,
     };
     let ports = MemoryPorts {
         write_enable: &events.take_payload,
@@ -604,9 +604,10 @@ fn write_rows(unit: &Unit<'_>, events: &Events) -> Net {
         read_address: &unit.count,
     };
     let payload = buffer.instance(m, "buffer", &ports);
-    // A byte enters the row a cycle after its address; the row is whole for a cycle then.
-    let filling = m.registered_reset("filling", &events.write);
-    let whole = m.registered_reset("whole", &m.and(&events.write, &events.row_end));
+    // A byte enters the row at the end of the cycle in which it is read; the row is whole for a cycle then.
+    let filling = m.delayed_reset("filling", &events.write, buffer.latency);
+    let whole = m.and(&events.write, &events.row_end);
+    let whole = m.delayed_reset("whole", &whole, buffer.latency);
     let byte = m.mux(&filling, &payload, &events.byte);
     let width = unit.row.width();
     let shifted = m.concat(&[&m.slice(&unit.row, 8, width - 8), &byte]);
@@ -660,8 +661,7 @@ fn transmit(unit: &Unit<'_>, events: &Events, reads: &Net) {
         [State::Idle, State::Respond, State::SendCrc].map(|state| unit.is(state));
     let taps = SENT.map(|source| m.slice(&unit.row, 8 * source(unit.a), 8));
     let [activation, counter, status] = &taps;
-    let counters = m.equals(&m.slice(&unit.space, 0, 3), Space::Counter as u64);
-    let is_counter = unit.settled("is_counter", &counters);
+    let is_counter = m.equals(&m.slice(&unit.space, 0, 3), Space::Counter as u64);
     let payload = m.mux(&m.and(&is_counter, reads), counter, activation);
     let payload = m.mux(
         &unit.settled("is_status", &unit.asks(Command::Status)),
