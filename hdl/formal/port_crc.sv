@@ -1,8 +1,8 @@
     // Bound into `port`. A frame is acted on only if its CRC, computed here bit by bit over what a parser of its own took for the frame,
     // is the one that came: no run, stop, write, rate or answer but BadCrc otherwise.
     localparam [31:0] POLYNOMIAL = 32'hedb88320;
-    localparam [3:0] IDLE = 4'd0, HEADER = 4'd1, PAYLOAD = 4'd2, CHECK = 4'd3, DECODE = 4'd4, SIZE = 4'd5, ANSWER = 4'd6,
-        WRITE_ROW = 4'd8;
+    localparam [3:0] IDLE = 4'd0, HEADER = 4'd1, PAYLOAD = 4'd2, CHECK = 4'd3, SETTLE = 4'd4, ANSWER = 4'd5,
+        WRITE = 4'd6, RESPOND = 4'd8, SEND_CRC = 4'd10;
     // A byte's effect on the register, bit by bit, as the standard has it; only ever of constants.
     function automatic [31:0] serial(input [31:0] register, input [7:0] data);
         integer i;
@@ -58,13 +58,13 @@
         end else if (active && &quiet) active <= 1'b0;
     end
 
-    // The register is the CRC of what has come: it starts with the frame and takes every byte.
+    // The register is the CRC of what has come: it starts with the frame and takes every byte, of the CRC the complement.
     wire receiving = state == HEADER || state == PAYLOAD || state == CHECK;
     reg [31:0] crc_was;
     reg [7:0] byte_was;
     reg started = 1'b0, stepped = 1'b0, kept = 1'b0;
     always @(posedge clock) begin
-        {crc_was, byte_was} <= {crc, receive_data};
+        {crc_was, byte_was} <= {crc, state == CHECK ? ~receive_data : receive_data};
         started <= !reset && taken && !receiving && receive_data == 8'hb7;
         stepped <= !reset && taken && receiving;
         kept <= !taken && !transmit_valid;
@@ -87,42 +87,27 @@
         if (!was_reset && tag != tag_before) assert (good);
     end
 
-    // What the induction needs: parser and port go together, and the register is what it would be after the right CRC bytes so far, plus
-    // (bit by bit) what the wrong bits among them have become, which the bytes still to come cannot undo.
-    function automatic [31:0] after_ones(input integer steps);
-        integer i;
-        begin
-            after_ones = 32'd0;
-            for (i = 0; i < steps; i = i + 1) after_ones = serial(after_ones, 8'hff);
-        end
-    endfunction
-    reg [31:0] if_right;
-    always @* case (count[1:0])
-        2'd0: if_right = frame_crc;
-        2'd1: if_right = (frame_crc >> 8) ^ after_ones(1);
-        2'd2: if_right = (frame_crc >> 16) ^ after_ones(2);
-        2'd3: if_right = (frame_crc >> 24) ^ after_ones(3);
-    endcase
-    wire [31:0] error = crc ^ (state == CHECK ? if_right : after_ones(4));
+    // What the induction needs: parser and port go together, and the register is what is left of the CRC, while all its bytes were right.
+    wire writes = write_program || write_record || write_plane || write_activation;
     always @* if (begun) begin
         assert (!active || quiet == pause);
-        assert (active == receiving && state <= 4'd12);
+        assert (active == receiving && state <= SEND_CRC);
         if (state == IDLE && active == 1'b0 || receiving) assert (!good || state == IDLE);
-        if (state == HEADER) assert (position == count && position < 10'd9);
-        if (state == PAYLOAD || state == CHECK) assert (bytes <= 16'd256 && bytes == fields[71:56]);
-        if (state == HEADER && position == 10'd8) assert (bytes[15:8] == fields[71:64]);
-        if (state == PAYLOAD) assert (bytes != 16'd0 && position == 10'd9 + count && count < bytes &&
-            payload_last + 10'd1 == bytes[9:0]);
-        if (state == CHECK) assert (position == body + count && count < 10'd4);
-        if (state == HEADER || state == PAYLOAD) assert (right);
-        if (state == CHECK) assert (right ? error == 32'd0 : count != 10'd0 && error >> (8 * (4 - count[1:0])) != 32'd0);
-        if (state == DECODE || state == SIZE) assert (good == (error == 32'd0));
-        if (state >= ANSWER) assert (status == 8'd1 || good);
-        if (write_program || write_record || write_plane || write_activation) assert (state == 4'd7 || state == 4'd9);
-        if (state == WRITE_ROW || state == 4'd7) assert (status == 8'd0);
+        if (state == HEADER) assert (position == {2'd0, count} && position < 10'd9);
+        if (state == PAYLOAD || state == CHECK) assert (bytes <= 16'd256 && bytes == {7'd0, payload_bytes});
+        if (state == HEADER && position == 10'd8) assert (bytes[15:8] == payload_bytes[7:0]);
+        if (state == PAYLOAD) assert (bytes != 16'd0 && position == 10'd9 + {2'd0, count} && {8'd0, count} < bytes);
+        if (state == CHECK) assert (position == body + {2'd0, count} && count < 8'd4);
+        if (state == HEADER || state == PAYLOAD) assert (right && !wrong);
+        if (state == CHECK) assert (right ? !wrong && crc == frame_crc >> (8 * count[1:0]) : wrong && count != 8'd0);
+        if (state == SETTLE) assert (good == !wrong);
+        if (state >= ANSWER) assert (status == 4'd1 || good);
+        if (state == WRITE) assert (status == 4'd0);
+        if (whole_1 || whole_2 || writes) assert (status == 4'd0 && (state == WRITE || state == RESPOND));
+        if (state == RESPOND) assert ((!whole_1 || count == 8'd0) && (!whole_2 || count <= 8'd1) && (!writes || count <= 8'd2));
     end
     always @* begin
         cover (begun && stop);
-        cover (begun && state == 4'd9 && status == 8'd1);
+        cover (begun && state == RESPOND && status == 4'd1);
     end
 `endif

@@ -159,9 +159,9 @@ pub(crate) const PROOFS: &[Proof] = &[
         name: "port_crc",
         claim: "no run, stop, write, rate or tag but after a frame whose CRC is right (given port_crc_step)",
         mutated: &[
-            ("port", "? 8'h1 :"),
+            ("port", "? 4'h1 :"),
             ("port", "state == 4'h"),
-            ("port", "status == 8'h"),
+            ("port", "status == 4'h"),
         ],
         ..PORT
     },
@@ -181,12 +181,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         properties: concat!(include_str!("port_idle.sv"), include_str!("port_stop.sv")),
         depth: 8,
         cover_depth: 36,
-        mutated: &[
-            ("port", "= count + "),
-            ("port", "rows_left - "),
-            ("port", "size_left - "),
-            ("port", "byte_in_row + "),
-        ],
+        mutated: &[("port", "== payload_bytes"), ("port", "= in_row + ")],
         ..PORT
     },
     Proof {

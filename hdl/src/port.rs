@@ -210,7 +210,8 @@ struct Events {
     settle: Net,
     answer: Net,
     write: Net,
-    write_end: Net,
+    /// Nothing is (any longer) to be written.
+    written: Net,
     head_end: Net,
     fetch_end: Net,
     crc_end: Net,
@@ -338,7 +339,8 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
         &m.any(&[&take, &settle, &write, &sent]),
     );
 
-    let act = m.all(&[&answer, &unit.ok(), &unit.asks(Command::Write)]);
+    let writes = m.all(&[&answer, &unit.ok(), &unit.asks(Command::Write)]);
+    let written = m.or(&m.and(&answer, &m.not(&writes)), &write_end);
     unit.go(&begin, State::Header);
     unit.go(&header_end, State::Payload);
     unit.go(&m.and(&header_end, &empty), State::Check);
@@ -355,9 +357,8 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
     );
     unit.go(&m.and(&waiting, &m.bit(&paused, pause_bits)), State::Idle);
     unit.go(&settle_end, State::Answer);
-    unit.go(&answer, State::Respond);
-    unit.go(&act, State::Write);
-    unit.go(&write_end, State::Respond);
+    unit.go(&answer, State::Write);
+    unit.go(&written, State::Respond);
     unit.go(&head_end, State::Send);
     unit.go(
         &m.and(&head_end, &m.equals(&unit.length, 0)),
@@ -379,7 +380,7 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
         settle,
         answer,
         write,
-        write_end,
+        written,
         head_end,
         fetch_end,
         crc_end,
@@ -389,8 +390,6 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
 /// The fields of the header as they come; the length becomes the response's `size`, the address goes on to the next row after `step`.
 fn fields(unit: &Unit<'_>, events: &Events, size: &Net, step: &Net) {
     let m = &unit.m;
-    let act = m.all(&[&events.answer, &unit.ok(), &unit.asks(Command::Write)]);
-    let answers = &m.or(&m.and(&events.answer, &m.not(&act)), &events.write_end);
     let lane = |offset: usize| {
         // The magic byte has no count.
         let there = m.equals(&m.slice(&unit.count, 0, 4), offset as u64 - 1);
@@ -440,11 +439,15 @@ fn fields(unit: &Unit<'_>, events: &Events, size: &Net, step: &Net) {
     let high = m.mux(&events.take_header, &m.bit(byte, 0), &m.bit(size, 8));
     let [low_lane, high_lane] = [8, 9].map(lane);
     let low = m.mux(
-        &m.or(&low_lane, answers),
+        &m.or(&low_lane, &events.written),
         &low,
         &m.slice(&unit.length, 0, 8),
     );
-    let high = m.mux(&m.or(&high_lane, answers), &high, &m.bit(&unit.length, 8));
+    let high = m.mux(
+        &m.or(&high_lane, &events.written),
+        &high,
+        &m.bit(&unit.length, 8),
+    );
     m.clocked(&unit.length, &m.concat(&[&low, &high]));
 }
 
