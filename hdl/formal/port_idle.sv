@@ -57,7 +57,9 @@
         if (state == RESPOND) assert (count <= 8'd5);
         if (state >= CHECK) assert (payload_bytes <= 9'd256);
         if (state == ANSWER && status == 4'd0 && opcode[2:0] == 3'd1) assert (payload_bytes != 9'd0);
-        if (state == RESPOND && reads) assert (payload_bytes != 9'd0);
+        if (state == ANSWER || state == WRITE) assert (is_read == (opcode[2:0] == 3'd2));
+        if (state == WRITE) assert (opcode[2:0] == 3'd1);
+        if (state == RESPOND && reads) assert (payload_bytes != 9'd0 && in_row == 7'd0);
         if (state == FETCH) assert (reads && in_row <= FETCH_LAST);
         assert (stalls || stalled == 24'd0 || was_stalled);
     end

@@ -160,8 +160,8 @@ pub(crate) const PROOFS: &[Proof] = &[
         claim: "no run, stop, write, rate or tag but after a frame whose CRC is right (given port_crc_step)",
         mutated: &[
             ("port", "? 4'h1 :"),
-            ("port", "state == 4'h"),
-            ("port", "status == 4'h"),
+            ("port", "state == 4'h3"),
+            ("port", "state == 4'h5"),
         ],
         ..PORT
     },
@@ -171,7 +171,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         defines: &["STEP"],
         cover_depth: 16,
         cover_defines: &["STEP"],
-        mutated: &[("port", "? 32'hffffffff"), ("port", ": receive_data")],
+        mutated: &[("port", "? 32'hffffffff"), ("port", "state[3] ?")],
         ..PORT
     },
     Proof {
