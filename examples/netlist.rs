@@ -11,14 +11,13 @@ mod cases;
 
 use bitweft::flow::build;
 use bitweft_hdl::pll::Family;
-use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
+use bitweft_isa::architecture::{Architecture, Storage};
 use bitweft_sim::{Build, Library, Profile, SimError, tools::ToolFolder};
 use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
 
 /// A family of FPGAs, and how its netlists are simulated.
 struct Target {
     name: &'static str,
-    lane: LaneKind,
     columns: usize,
     family: Family,
     /// Type of its look-up tables, and the parameter that holds their truth table.
@@ -33,7 +32,6 @@ struct Target {
 const TARGETS: [Target; 2] = [
     Target {
         name: "ecp5",
-        lane: LaneKind::Table,
         columns: 2,
         family: Family::Ecp5,
         table: ("LUT4", "INIT"),
@@ -49,7 +47,6 @@ const TARGETS: [Target; 2] = [
     },
     Target {
         name: "ice40",
-        lane: LaneKind::Plain,
         columns: 1,
         family: Family::Ice40,
         table: ("SB_LUT4", "LUT_INIT"),
@@ -62,13 +59,17 @@ const TARGETS: [Target; 2] = [
 
 impl Target {
     fn architecture(&self) -> Architecture {
-        let mut architecture = cases::architecture(self.columns, 2);
-        architecture.lane = self.lane;
-        if self.lane == LaneKind::Plain {
-            // No LUTRAM there.
-            architecture.small_storage = Storage::Block;
+        let architecture = cases::architecture(self.columns, 2);
+        if self.family != Family::Ice40 {
+            return architecture;
         }
-        architecture
+        // As `icebreaker`: there is no LUTRAM.
+        Architecture {
+            lane_rows: 2,
+            compact: true,
+            small_storage: Storage::Block,
+            ..architecture
+        }
     }
 
     /// The processor in cells, as Verilog.
