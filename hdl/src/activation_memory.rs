@@ -123,6 +123,15 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
             let (even, odd) = (bank(column, 0, &within), bank(column, 1, &within));
             let name = format!("is_odd_{column}");
             let is_odd = module.delayed(&name, &module.bit(address, 0), MEMORY_LATENCY);
+            let paired = match architecture.is_wide() {
+                // It is steady.
+                true => {
+                    let name = format!("paired_{column}");
+                    let [paired] = apart::registered(&module, &name, [&paired]);
+                    paired
+                }
+                false => paired.clone(),
+            };
             let second = module.or(&paired, &is_odd);
             (
                 module.mux(&is_odd, &odd, &even),

@@ -25,6 +25,7 @@
 //! ```
 
 use crate::{
+    apart,
     builder::{Module, Net},
     post::POOL_VALUE_BITS,
 };
@@ -35,8 +36,11 @@ use bitweft_isa::{
     timing::{POOL_WINDOW_CYCLES_MIN, slot_to_value},
 };
 
-/// From the last word to the results in the register that sends them.
-const RESULT_LATENCY: usize = 2;
+/// From the last word to the results in the register that sends them; on a large die every column takes word and controls through
+/// registers of its own.
+fn result_latency(architecture: &Architecture) -> usize {
+    2 + usize::from(architecture.is_wide())
+}
 
 /// What every byte lane of a column needs to know.
 struct Controls {
@@ -63,7 +67,7 @@ pub fn pool(architecture: &Architecture) -> Module {
     let slot = m.all(&[&valid, &m.input("pool_last", 1), &last_pass]);
     m.output("pool_slot", &slot);
     m.output("pool_slot_last", &m.input("pool_end", 1));
-    let load = m.delayed_reset("load", &slot, RESULT_LATENCY - 1);
+    let load = m.delayed_reset("load", &slot, 1);
 
     let early = m.not(&pass);
     let values: Vec<Net> = (0..architecture.columns)
@@ -71,14 +75,33 @@ pub fn pool(architecture: &Architecture) -> Module {
             // The second half of the columns waits for the second pass.
             let late = 2 * column / architecture.columns == 1;
             let own = if late { &last_pass } else { &early };
-            let controls = Controls {
+            let mut word = m.slice(&x_bus, 8 * QUAD * column, 8 * QUAD);
+            let mut controls = Controls {
                 maximum: maximum.clone(),
                 take: m.and(&valid, own),
                 first: first.clone(),
             };
+            let mut load = load.clone();
+            if architecture.is_wide() {
+                let Controls {
+                    maximum,
+                    take,
+                    first,
+                } = &controls;
+                let name = format!("column_{column}");
+                let nets = [&word, maximum, take, first, &load];
+                let [near_word, maximum, take, first, near_load] =
+                    apart::registered(m, &name, nets);
+                (word, load) = (near_word, near_load);
+                controls = Controls {
+                    maximum,
+                    take,
+                    first,
+                };
+            }
             let lanes: Vec<Net> = (0..QUAD)
                 .map(|lane| {
-                    let byte = m.slice(&x_bus, 8 * (QUAD * column + lane), 8);
+                    let byte = m.slice(&word, 8 * lane, 8);
                     accumulate(m, &format!("result_{column}_{lane}"), &controls, &byte)
                 })
                 .collect();
@@ -113,7 +136,7 @@ fn send(m: &Module, architecture: &Architecture, column: usize, load: &Net, lane
     m.delayed_reset(
         &format!("value_{column}"),
         &value,
-        slot_to_value(architecture) - RESULT_LATENCY,
+        slot_to_value(architecture) - result_latency(architecture),
     )
 }
 

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     activation_memory::address_bits,
+    apart,
     builder::{Module, Net},
     memory::{Memory, MemoryPorts},
 };
@@ -102,18 +103,30 @@ pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, st
     let valid = inside(m, architecture, &sums, stride);
 
     let arrival = FETCH_ADDRESS_LATENCY + activation_read_latency(architecture);
-    let rotation = m.delayed("rotation_after", &sums.rotation, arrival - 2);
-    let window = rotated(m, architecture, &rotation);
+    let window = rotated(m, architecture, &sums.rotation, arrival - 2);
     let cycles = arrival - 2 + rotation_stages(architecture);
     let beyond = m.delayed("beyond_after", &sums.beyond, cycles - 1);
     let pad = m.gate(&m.field("pad_value"), &m.not(&beyond));
-    let pad = m.registered("pad", &pad);
-    let outside = m.repeat(&pad, QUAD * architecture.fill_words);
-    let columns: Vec<Net> = (0..architecture.columns)
-        .map(|column| {
+    let outside = |pad: &Net| m.repeat(pad, QUAD * architecture.fill_words);
+    // Of each column, where these are far from each other; the stride is steady.
+    let choices: Vec<(Net, Net)> = if architecture.is_wide() {
+        let near = |column| {
+            let name = format!("choices_of_{column}");
+            let [doubled, pad] = apart::registered(m, &name, [&stride.doubled, &pad]);
+            (doubled, outside(&pad))
+        };
+        (0..architecture.columns).map(near).collect()
+    } else {
+        let outside = outside(&m.registered("pad", &pad));
+        vec![(stride.doubled.clone(), outside); architecture.columns]
+    };
+    let columns: Vec<Net> = choices
+        .iter()
+        .enumerate()
+        .map(|(column, (doubled, outside))| {
             let second = &window[2 * column % architecture.columns];
-            let word = m.mux(&stride.doubled, second, &window[column]);
-            let word = m.mux(&valid[column], &word, &outside);
+            let word = m.mux(doubled, second, &window[column]);
+            let word = m.mux(&valid[column], &word, outside);
             m.registered(&format!("x_of_{column}"), &word)
         })
         .collect();
@@ -277,9 +290,18 @@ fn inside(m: &Module, architecture: &Architecture, sums: &Sums, stride: &Stride)
         .collect()
 }
 
-/// The banks' words in the order of the window: position w is bank (w + rotation) mod columns. Two levels a stage.
-fn rotated(m: &Module, architecture: &Architecture, rotation: &Net) -> Vec<Net> {
+/// The banks' words in the order of the window: position w is bank (w + rotation) mod columns. Two levels a stage. The words come
+/// `cycles` after `rotation`, of which on a large die every position has registers of its own.
+fn rotated(m: &Module, architecture: &Architecture, rotation: &Net, cycles: usize) -> Vec<Net> {
     let columns = architecture.columns;
+    let wide = architecture.is_wide();
+    let mut rotations = if wide {
+        let rotation = m.delayed("rotation_after", rotation, cycles - 1);
+        let near = |at| apart::registered(m, &format!("rotation_of_{at}"), [&rotation]);
+        (0..columns).flat_map(near).collect()
+    } else {
+        vec![m.delayed("rotation_after", rotation, cycles); columns]
+    };
     let data: Vec<Net> = ["read_data", "read_odd"][..architecture.fill_words]
         .iter()
         .map(|name| m.input(name, 32 * columns))
@@ -290,21 +312,28 @@ fn rotated(m: &Module, architecture: &Architecture, rotation: &Net) -> Vec<Net> 
             m.concat(&words.iter().collect::<Vec<_>>())
         })
         .collect();
-    let mut rotation = rotation.clone();
     let levels = tree_levels(columns);
     for level in 0..levels {
-        let turn = m.bit(&rotation, level);
+        let moved = |at: usize| &window[(at + (1 << level)) % columns];
         window = (0..columns)
-            .map(|at| m.mux(&turn, &window[(at + (1 << level)) % columns], &window[at]))
+            .map(|at| m.mux(&m.bit(&rotations[at], level), moved(at), &window[at]))
             .collect();
         if level % 2 == 1 || level + 1 == levels {
             let stage = level / 2;
             let keep =
                 |(at, word): (usize, &Net)| m.registered(&format!("window_{stage}_{at}"), word);
             window = window.iter().enumerate().map(keep).collect();
-            rotation = m.registered(&format!("rotation_stage_{stage}"), &rotation);
+            let name = format!("rotation_stage_{stage}");
+            rotations = if wide {
+                let near =
+                    |(at, rotation)| apart::registered(m, &format!("{name}_{at}"), [rotation]);
+                rotations.iter().enumerate().flat_map(near).collect()
+            } else {
+                vec![m.registered(&name, &rotations[0]); columns]
+            };
         }
     }
-    m.unused(&rotation);
+    let ends = if wide { columns } else { 1 };
+    rotations[..ends].iter().for_each(|end| m.unused(end));
     window
 }

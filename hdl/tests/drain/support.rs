@@ -157,6 +157,7 @@ pub(crate) fn architectures() -> Vec<Architecture> {
             lane_rows,
             compact: lane_rows < 8,
             columns,
+            control_groups: columns.min(2),
             drain_ways,
             accumulator_bits,
             activation_words: 4096,
