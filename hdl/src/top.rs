@@ -2,7 +2,8 @@
 //!
 //! Every output of a unit is a wire of that name; every input takes the wire of its name, but for a few that
 //! `alias` renames. Ports: `clock`, `reset`, the channels `receive_*` and `transmit_*` of the host
-//! port, `running`, and what a link wants to know (`frame_valid`, `rate_set`, `rate`).
+//! port, `running`, and what a link wants to know (`frame_valid`, `rate_set`, `rate`). Up to two cycles after `reset` has fallen a
+//! processor on a large die is still in reset (`Architecture::is_wide`): it takes bytes then and forgets them.
 
 use crate::{
     activation_memory::{MEMORY_CLOCK, activation_memory},

@@ -47,6 +47,8 @@ impl Simulated {
         model.set(reset, 1);
         model.tick(RESET_CYCLES)?;
         model.set(reset, 0);
+        // On a large die units leave reset some cycles later.
+        model.tick(RESET_CYCLES)?;
         Ok(Self {
             model,
             ports,

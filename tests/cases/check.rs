@@ -4,10 +4,14 @@
 use super::Case;
 use bitweft::{
     compiler::{compile, cycles::predict},
-    driver::{Session, Simulated},
+    driver::{Session, Simulated, Transport},
     golden::network,
 };
-use bitweft_isa::architecture::Architecture;
+use bitweft_isa::{
+    Space,
+    architecture::Architecture,
+    port::{Command, Parsed, Status, parse_response, request},
+};
 use bitweft_sim::Library;
 
 /// Polls of a run's state after which a mutated processor hangs; the longest descriptor of the cases takes fewer.
@@ -33,7 +37,8 @@ pub(crate) fn run(
     seed: u64,
     polls: Option<usize>,
 ) -> Result<Equal, String> {
-    let simulated = Simulated::new(library, seed).map_err(|error| error.to_string())?;
+    let mut simulated = Simulated::new(library, seed).map_err(|error| error.to_string())?;
+    refusals(&mut simulated, architecture)?;
     let mut session = Session::open(simulated, architecture).map_err(|error| error.to_string())?;
     if let Some(polls) = polls {
         session.limit_polls(polls);
@@ -46,6 +51,61 @@ pub(crate) fn run(
         }
     }
     Ok(equal)
+}
+
+/// Requests that the processor must refuse, each for its reason, before it has run anything.
+fn refusals(simulated: &mut Simulated, architecture: &Architecture) -> Result<(), String> {
+    let run = |fingerprint: u32, count: u16| {
+        [&fingerprint.to_le_bytes()[..], &count.to_le_bytes()].concat()
+    };
+    let ours = architecture.fingerprint();
+    let words = u32::try_from(architecture.program_words()).unwrap_or(u32::MAX);
+    let beyond = u16::try_from(architecture.descriptor_count + 1).unwrap_or(u16::MAX);
+    let (program, activation) = (Space::Program as u8, Space::Activation as u8);
+    // An address whose low bits are one of the memory's.
+    let far = 1 << 30;
+    for (command, space, address, payload, expected) in [
+        (Command::Write, program, far, vec![0; 4], Status::BadAddress),
+        (
+            Command::Write,
+            program,
+            words,
+            vec![0; 4],
+            Status::BadAddress,
+        ),
+        (Command::Write, program, 0, vec![0; 5], Status::BadLength),
+        (Command::Write, 200, 0, vec![0; 4], Status::BadSpace),
+        (
+            Command::Read,
+            activation,
+            far,
+            vec![1, 0],
+            Status::BadAddress,
+        ),
+        (Command::Read, activation, 0, vec![1], Status::BadLength),
+        (Command::Run, 0, far, run(ours, 1), Status::BadAddress),
+        (Command::Run, 0, 0, run(ours, beyond), Status::BadAddress),
+        (Command::Run, 0, 0, run(ours ^ 1, 1), Status::BadFingerprint),
+        (Command::Run, 77, 0, run(ours, 1), Status::Stale),
+        (Command::Rate, 0, far, vec![], Status::BadAddress),
+    ] {
+        let sent = request(command, 1, space, address, &payload);
+        let mut answer = Vec::new();
+        simulated.send(&sent).map_err(|error| error.to_string())?;
+        for _ in 0..simulated.patience() {
+            answer.extend(simulated.receive().map_err(|error| error.to_string())?);
+        }
+        let status = match parse_response(&answer) {
+            Parsed::Response(response, _) => Some(response.status),
+            _ => None,
+        };
+        if status != Some(expected as u8) {
+            return Err(format!(
+                "{command:?} at {address} in space {space}: {status:?} for {expected:?}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn run_input(

@@ -55,9 +55,18 @@ fn one_column_of_plain_lanes() {
     check(&architecture(1, 2, LaneKind::Plain, 1), 2);
 }
 
+/// As `icebreaker`, with fewer inputs and with as many.
 #[test]
-fn one_column_of_plain_lanes_with_the_memories_of_an_ice40() {
-    let mut ice40 = architecture(1, 2, LaneKind::Plain, 1);
+fn two_compact_rows_with_the_memories_of_an_ice40() {
+    for (quads, seed) in [(2, 9), (8, 11)] {
+        check(&ice40(quads), seed);
+    }
+}
+
+fn ice40(quads: usize) -> Architecture {
+    let mut ice40 = architecture(1, quads, LaneKind::Table, 1);
+    ice40.lane_rows = 2;
+    ice40.compact = true;
     ice40.accumulator_storage = Storage::Block;
     ice40.small_storage = Storage::Block;
     ice40.activation_storage = Storage::SinglePort;
@@ -65,7 +74,15 @@ fn one_column_of_plain_lanes_with_the_memories_of_an_ice40() {
     ice40.activation_words = SINGLE_PORT_WORDS;
     ice40.plane_words = SINGLE_PORT_WORDS;
     ice40.descriptor_count = 12;
-    check(&ice40, 9);
+    ice40
+}
+
+#[test]
+fn four_columns_spread_over_a_large_die() {
+    let mut wide = architecture(4, 4, LaneKind::Table, 1);
+    wide.control_groups = 2;
+    wide.fill_words = 2;
+    check(&wide, 12);
 }
 
 #[test]
