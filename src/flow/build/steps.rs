@@ -37,7 +37,7 @@ pub(super) fn tools(family: Family) -> Tools {
 }
 
 /// Maps logic to LUTs in place of `abc9`, which `synth_ecp5` and `synth_gowin` would call: yosys 0.70's makes one of several netlists of
-/// the same text from run to run, and not all of them do the same.
+/// the same text from run to run, and not all of them do the same (compare YosysHQ/yosys#5777).
 const MAP_LUTS: &str = "abc -lut 4 -dress; clean";
 
 /// yosys's script that makes a netlist out of `top.v`, in the folder it runs in; `anchors` is for ECP5.
