@@ -176,8 +176,9 @@ impl Architecture {
             (
                 "control_groups",
                 self.control_groups,
-                (1..=self.columns).contains(&self.control_groups),
-                "1 to the number of columns",
+                (1..=self.columns).contains(&self.control_groups)
+                    && !(self.compact && self.is_wide()),
+                "1 to the number of columns, and 1 with compact = true",
             ),
             (
                 "accumulator_bits",
@@ -396,9 +397,15 @@ mod tests {
             ("lane = \"table\"", "fill_words = 2\nlane = \"plain\""),
             ("quads = 4", "fill_words = 2\nquads = 5"),
             ("quads = 4", "fill_words = 3\nquads = 4"),
+            ("quads = 4", "lane_rows = 3\nquads = 4"),
+            ("drain_ways = 1", "lane_rows = 4\ndrain_ways = 2"),
+            ("quads = 4", "compact = true\ncontrol_groups = 2\nquads = 4"),
         ] {
             let error = Architecture::from_toml(&text.replace(from, to)).expect_err(to);
-            assert!(error.to_string().contains("`fill_words`"), "{error}");
+            let named = ["fill_words", "lane_rows", "drain_ways", "control_groups"]
+                .into_iter()
+                .find(|name| error.to_string().contains(&format!("`{name}`")));
+            assert!(named.is_some_and(|name| to.contains(name)), "{to}: {error}");
         }
         let error = Architecture::from_toml(&text.replace("columns", "colums")).expect_err("typo");
         assert!(error.to_string().contains("colums"), "{error}");

@@ -1,8 +1,8 @@
 //! Plane memory: the words, and the flags of last planes in a memory of their own, so that block RAM widths are used up.
 //!
 //! Both lie in segments no deeper than a block RAM: the choice among several blocks must not come in the cycle of
-//! a block's slow output. Single-port RAMs hold both side by side, unless words fill them. On a large die a word is held in slices, whose blocks take their addresses,
-//! strobes and data from registers near them.
+//! a block's slow output. Single-port RAMs hold both side by side, unless words fill them. On a large die a word is held in
+//! slices, whose blocks take their addresses, strobes and data from registers near them.
 
 use crate::{
     apart,
