@@ -4,7 +4,7 @@
 //! Addresses have [`address_bits`] bits. Every cycle, every bank reads one word: all banks at `host_address` with
 //! `host_select`, else all at `elementwise_address` with `elementwise_select`, else bank b at bits b of
 //! `fetch_address`. The words (bank b in bits 32 b .. 32 b + 32, byte 0 lowest) are on `read_data`
-//! `timing::ACTIVATION_READ_LATENCY` cycles later.
+//! `timing::activation_read_latency` cycles later.
 //!
 //! `host_write_enable` writes `host_write_data`, a word for every bank, at `host_address`. [`WRITER`] has, for
 //! byte lane i of 4, `_write_enable[i]` and its own address (`_write_address`), the same for all banks, and the

@@ -10,7 +10,7 @@
 //! | `start` | 1 | with the descriptor fields named as such; `filter_count`, `block_count` at least 1 |
 //! | `position_finalized` | 1 | one more position of the convolution can be read, in order |
 //! | `drain_request`, `drain_position`, `drain_half` | 1, , 1, out | asks for the accumulators of a position |
-//! | `drain_grant` | 1 | in the same cycle: the slot starts, values follow `SLOT_TO_VALUE` later |
+//! | `drain_grant` | 1 | in the same cycle: the slot starts, values follow `slot_to_value` later |
 //! | `block_drained` | 1, out | the half of the block is free |
 //! | `pool_slot`, `pool_slot_last` | 1 | the pool unit starts a slot; the descriptor's last one |
 //! | `add_slot`, `add_slot_skip`, `add_slot_last` | 1 | the same of the elementwise unit; of a slot that writes nothing |

@@ -8,10 +8,10 @@
 //! |---|--:|---|
 //! | `start` | 1 | acts if `opcode` is Add; fields `in_base` (a), `row_stride` (b), `strip_count` (words, at least 1) |
 //! | `elementwise_select`, `elementwise_address` | 1, , out | read port of the activation memory, all banks |
-//! | `read_data` | 32 x columns | [`ACTIVATION_READ_LATENCY`] after the address |
+//! | `read_data` | 32 x columns | [`activation_read_latency`] after the address |
 //! | `add_slot`, `add_slot_skip`, `add_slot_last` | 1, out | to the drain unit; skip: nothing is written |
-//! | `add_value` | 32 x columns, out | to the posts: byte i in the cycle `add_slot + SLOT_TO_VALUE + i`; 0 unless under way |
-//! | `scaled`, `scaled_round` | 32, 1 x columns | from the posts, [`POST_SCALED_LATENCY`] after the value |
+//! | `add_value` | 32 x columns, out | to the posts: byte i in the cycle `add_slot + slot_to_value + i`; 0 unless under way |
+//! | `scaled`, `scaled_round` | 32, 1 x columns | from the posts, [`post_scaled_latency`] after the value |
 //!
 //! Timing: `timing::add_cycles`. Reset ends everything.
 //!

@@ -6,7 +6,7 @@
 //! pass, strip; for pooling strip, quad, kernel row, kernel column, pass. With an access issued in cycle t (the timing rules
 //! are those of `timing`, 1, 2 and 7):
 //! - t + `FETCH_ADDRESS_LATENCY`: `fetch_address`, every bank's address;
-//! - `ACTIVATION_READ_LATENCY` later: `read_data`, every bank's word;
+//! - `activation_read_latency` later: `read_data`, every bank's word;
 //! - t + `fetch_latency`: `x_bus`, column c's word in bits 32 c .. 32 c + 32. Pixels outside the image are `pad_value` in
 //!   every byte; quads beyond the last tap are 0. Column c's word is that of its own pixel in the pass
 //!   `two_passes ? floor(2 c / columns) : 0`, and of no meaning in the other. With an odd number of columns one pass is enough, and

@@ -11,7 +11,7 @@
 //! | `pool_valid`, `pool_pass` | 1 | a word; column c takes it in pass `two_passes ? floor(2c / columns) : 0` |
 //! | `pool_first`, `pool_last`, `pool_end` | 1 | the window's first tap, its last (all passes), the descriptor's last word |
 //! | `pool_slot`, `pool_slot_last` | 1, out | in the cycle of the window's last word |
-//! | `pool_value` | 18 x columns, out | byte i of a window in the cycle `pool_slot + SLOT_TO_VALUE + i`, else 0 |
+//! | `pool_value` | 18 x columns, out | byte i of a window in the cycle `pool_slot + slot_to_value + i`, else 0 |
 //!
 //! A word a cycle; windows (first word to first word) at least 4 cycles apart and of at most 1024 taps. Reset: the
 //! values; `pool_valid` is fetch's.
