@@ -162,6 +162,7 @@ pub(crate) const PROOFS: &[Proof] = &[
             ("port", "? 4'h1 :"),
             ("port", "state == 4'h3"),
             ("port", "state == 4'h5"),
+            ("port", "status == 4'h1"),
         ],
         ..PORT
     },
@@ -181,7 +182,11 @@ pub(crate) const PROOFS: &[Proof] = &[
         properties: concat!(include_str!("port_idle.sv"), include_str!("port_stop.sv")),
         depth: 8,
         cover_depth: 36,
-        mutated: &[("port", "== payload_bytes"), ("port", "= in_row + ")],
+        mutated: &[
+            ("port", "== payload_bytes"),
+            ("port", "= in_row + "),
+            ("port", "= zero_extend_1 + "),
+        ],
         ..PORT
     },
     Proof {
