@@ -80,12 +80,7 @@ impl Simulated {
 
 impl Transport for Simulated {
     fn send(&mut self, bytes: &[u8]) -> Result<(), DriverError> {
-        for (at, &byte) in bytes.iter().enumerate() {
-            // A line's bytes come with pauses between them; some here, for what the port does in one.
-            if at % 16 == 1 {
-                self.cycle(None)?;
-                self.cycle(None)?;
-            }
+        for &byte in bytes {
             let mut waited = 0;
             while !self.cycle(Some(byte))? {
                 waited += 1;

@@ -4,7 +4,7 @@
 use super::Case;
 use bitweft::{
     compiler::{compile, cycles::predict},
-    driver::{Session, Simulated, Transport},
+    driver::{DriverError, Session, Simulated, Transport},
     golden::network,
 };
 use bitweft_isa::{
@@ -90,15 +90,24 @@ fn refusals(simulated: &mut Simulated, architecture: &Architecture) -> Result<()
         (Command::Rate, 0, far, vec![], Status::BadAddress),
     ] {
         let sent = request(command, 1, space, address, &payload);
+        // With a pause, as bytes of a line come.
+        let (first, rest) = sent.split_at(1);
         let mut answer = Vec::new();
-        simulated.send(&sent).map_err(|error| error.to_string())?;
-        for _ in 0..simulated.patience() {
-            answer.extend(simulated.receive().map_err(|error| error.to_string())?);
-        }
-        let status = match parse_response(&answer) {
-            Parsed::Response(response, _) => Some(response.status),
-            _ => None,
+        let mut status = None;
+        let mut exchange = || -> Result<(), DriverError> {
+            simulated.send(first)?;
+            answer.extend(simulated.receive()?);
+            simulated.send(rest)?;
+            for _ in 0..simulated.patience() {
+                answer.extend(simulated.receive()?);
+                if let Parsed::Response(response, _) = parse_response(&answer) {
+                    status = Some(response.status);
+                    break;
+                }
+            }
+            Ok(())
         };
+        exchange().map_err(|error| error.to_string())?;
         if status != Some(expected as u8) {
             return Err(format!(
                 "{command:?} at {address} in space {space}: {status:?} for {expected:?}"
