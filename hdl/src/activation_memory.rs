@@ -123,15 +123,9 @@ pub fn activation_memory(architecture: &Architecture) -> Module {
             let (even, odd) = (bank(column, 0, &within), bank(column, 1, &within));
             let name = format!("is_odd_{column}");
             let is_odd = module.delayed(&name, &module.bit(address, 0), MEMORY_LATENCY);
-            let paired = match architecture.is_wide() {
-                // It is steady.
-                true => {
-                    let name = format!("paired_{column}");
-                    let [paired] = apart::registered(&module, &name, [&paired]);
-                    paired
-                }
-                false => paired.clone(),
-            };
+            // It is steady.
+            let name = format!("paired_{column}");
+            let [paired] = apart::near(&module, architecture, &name, [&paired]);
             let second = module.or(&paired, &is_odd);
             (
                 module.mux(&is_odd, &odd, &even),
@@ -199,13 +193,17 @@ fn split_bank(
     let memory = byte_memory(architecture.activation_words.div_ceil(halves(architecture)));
     let name = bank_name(architecture, (column, half));
     let bank = |(byte, lane): (usize, &LaneWrite)| {
+        let name = format!("{name}_{byte}");
+        let write = [&lane.enables[half], &lane.address, &lane.data[column]];
+        let [write_enable, write_address, write_data] =
+            &apart::near(module, architecture, &format!("{name}_write"), write);
         let ports = MemoryPorts {
-            write_enable: &lane.enables[half],
-            write_address: &lane.address,
-            write_data: &lane.data[column],
+            write_enable,
+            write_address,
+            write_data,
             read_address,
         };
-        memory.instance(module, &format!("{name}_{byte}"), &ports)
+        memory.instance(module, &name, &ports)
     };
     let bytes: Vec<Net> = lanes.iter().enumerate().map(bank).collect();
     module.concat(&bytes.iter().collect::<Vec<_>>())
@@ -222,14 +220,12 @@ fn shared_bank(
 ) -> Net {
     let memory = shared_memory(architecture);
     let side_by_side = |nets: Vec<&Net>| module.concat(&nets);
-    let mut address = lanes[0].address.clone();
-    let mut enable = side_by_side(lanes.iter().map(|lane| &lane.enables[half]).collect());
-    let mut data = side_by_side(lanes.iter().map(|lane| &lane.data[column]).collect());
+    let enable = side_by_side(lanes.iter().map(|lane| &lane.enables[half]).collect());
+    let data = side_by_side(lanes.iter().map(|lane| &lane.data[column]).collect());
     let name = bank_name(architecture, (column, half));
-    if architecture.is_wide() {
-        [enable, address, data] =
-            apart::registered(module, &format!("{name}_write"), [&enable, &address, &data]);
-    }
+    let write = [&enable, &lanes[0].address, &data];
+    let [enable, address, data] =
+        apart::near(module, architecture, &format!("{name}_write"), write);
     let mut ports = vec![
         ("write_enable", &enable),
         ("write_address", &address),

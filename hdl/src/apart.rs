@@ -9,6 +9,7 @@
 //! ```
 
 use crate::builder::{Module, Net};
+use bitweft_isa::architecture::Architecture;
 
 /// The nets of the previous cycle, through registers `instance` that are not merged with others. No reset.
 pub(crate) fn registered<const N: usize>(m: &Module, instance: &str, nets: [&Net; N]) -> [Net; N] {
@@ -23,4 +24,18 @@ pub(crate) fn registered<const N: usize>(m: &Module, instance: &str, nets: [&Net
     let ports: Vec<_> = names.iter().map(|(d, _)| d.as_str()).zip(nets).collect();
     let outputs = m.instance(instance, &registers, &ports);
     names.map(|(_, q)| outputs.get(&q).clone())
+}
+
+/// The nets as they are, or on a large die those of the previous cycle, as [`registered`] gives them.
+pub(crate) fn near<const N: usize>(
+    m: &Module,
+    architecture: &Architecture,
+    instance: &str,
+    nets: [&Net; N],
+) -> [Net; N] {
+    if architecture.is_wide() {
+        registered(m, instance, nets)
+    } else {
+        nets.map(Net::clone)
+    }
 }

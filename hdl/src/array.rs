@@ -72,13 +72,8 @@ pub fn build(architecture: &Architecture) -> Module {
     for index in 0..architecture.lane_rows {
         for (group, controls) in groups.iter_mut().enumerate() {
             let name = format!("row_{index}_{group}");
-            let reset = if architecture.is_wide() {
-                let [reset] =
-                    apart::registered(&module, &format!("{name}_reset"), [&module.reset()]);
-                reset
-            } else {
-                module.reset()
-            };
+            let held = format!("{name}_reset");
+            let [reset] = apart::near(&module, architecture, &held, [&module.reset()]);
             *controls = row::next(&module, &row, &name, controls, &reset);
         }
         let lanes = feed.words.iter().enumerate().map(|(column, word)| {

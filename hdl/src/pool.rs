@@ -75,30 +75,20 @@ pub fn pool(architecture: &Architecture) -> Module {
             // The second half of the columns waits for the second pass.
             let late = 2 * column / architecture.columns == 1;
             let own = if late { &last_pass } else { &early };
-            let mut word = m.slice(&x_bus, 8 * QUAD * column, 8 * QUAD);
-            let mut controls = Controls {
-                maximum: maximum.clone(),
-                take: m.and(&valid, own),
-                first: first.clone(),
+            let nets = [
+                &m.slice(&x_bus, 8 * QUAD * column, 8 * QUAD),
+                &maximum,
+                &m.and(&valid, own),
+                &first,
+                &load,
+            ];
+            let name = format!("column_{column}");
+            let [word, maximum, take, first, load] = apart::near(m, architecture, &name, nets);
+            let controls = Controls {
+                maximum,
+                take,
+                first,
             };
-            let mut load = load.clone();
-            if architecture.is_wide() {
-                let Controls {
-                    maximum,
-                    take,
-                    first,
-                } = &controls;
-                let name = format!("column_{column}");
-                let nets = [&word, maximum, take, first, &load];
-                let [near_word, maximum, take, first, near_load] =
-                    apart::registered(m, &name, nets);
-                (word, load) = (near_word, near_load);
-                controls = Controls {
-                    maximum,
-                    take,
-                    first,
-                };
-            }
             let lanes: Vec<Net> = (0..QUAD)
                 .map(|lane| {
                     let byte = m.slice(&word, 8 * lane, 8);

@@ -66,8 +66,8 @@ const _: () = assert!(PAYLOAD_MAX / WORD == 1 << (WORDS_BITS - 1));
 /// Bytes of a Run's payload: fingerprint and count.
 const RUN_BYTES: usize = 6;
 const STATUS_BITS: usize = 4;
-/// Bits of `run_first`.
-const DESCRIPTOR_BITS: usize = 12;
+/// Bits of `run_first`, a descriptor's number.
+pub const DESCRIPTOR_BITS: usize = 12;
 
 /// States of the port: the first four receive, those from 8 on send. (What reads bits of a state is no machine that yosys would
 /// give another code, which takes more cells.)

@@ -22,6 +22,7 @@
 use crate::{
     builder::{Module, Net},
     memory::{Memory, MemoryPorts},
+    port::{ADDRESS_BITS, DESCRIPTOR_BITS},
 };
 use bitweft_isa::{
     COUNTERS,
@@ -52,9 +53,13 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     let [idle, load, begin, wait, count, next] = [IDLE, LOAD, BEGIN, WAIT, COUNT, NEXT].map(is);
     let run_start = m.input("run_start", 1);
     let step = m.register("step", 5);
-    let index = m.register("index", 12);
+    let index = m.register("index", DESCRIPTOR_BITS);
     let from_idle = m.and(&idle, &run_start);
-    let index_next = m.mux(&idle, &m.input("run_first", 12), &m.increment(&index));
+    let index_next = m.mux(
+        &idle,
+        &m.input("run_first", DESCRIPTOR_BITS),
+        &m.increment(&index),
+    );
     m.clocked_enable(&index, &index_next, &m.or(&from_idle, &next));
 
     let load_end = m.and(&load, &m.equals(&step, (WORDS + MEMORY_LATENCY - 1) as u64));
@@ -63,7 +68,7 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     let ended = m.or(&load_end, &count_end);
     let step_next = m.gate(&m.increment(&step), &m.and(&counting, &m.not(&ended)));
     m.clocked_reset(&step, &step_next, 0);
-    let row_address = m.input("row_address", crate::port::ADDRESS_BITS);
+    let row_address = m.input("row_address", ADDRESS_BITS);
     m.unused(&row_address);
     let word = m.wire("program_word", 32);
     let opcode = fields(&m, &word, &step, &load);

@@ -177,8 +177,9 @@ fn connect(wires: &Wires, name: &str, unit: &Module, architecture: &Architecture
         })
         .collect();
     let has_reset = unit.ports().iter().any(|(port, ..)| port == "reset");
-    if architecture.is_wide() && has_reset {
-        let [reset] = apart::registered(m, &format!("{name}_reset"), [&m.reset()]);
+    if has_reset {
+        let held = format!("{name}_reset");
+        let [reset] = apart::near(m, architecture, &held, [&m.reset()]);
         inputs.push(("reset".into(), reset));
     }
     let inputs: Vec<(&str, &Net)> = inputs

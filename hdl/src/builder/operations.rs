@@ -262,14 +262,13 @@ impl Module {
     pub fn mux(&self, condition: &Net, then: &Net, otherwise: &Net) -> Net {
         self.same_width("mux", then, otherwise);
         self.one_bit("mux", condition);
-        let width = then.width;
-        let (then_text, otherwise_text) = (self.text(then), self.text(otherwise));
-        if then_text == otherwise_text {
+        let (yes, no) = (self.text(then), self.text(otherwise));
+        if yes == no {
             self.unused(condition);
             return then.clone();
         }
-        let (condition, then, otherwise) = (self.text(condition), then_text, otherwise_text);
-        self.result("mux", width, &format!("{condition} ? {then} : {otherwise}"))
+        let condition = self.text(condition);
+        self.result("mux", then.width, &format!("{condition} ? {yes} : {no}"))
     }
 
     /// `choices[index]`; an index beyond them yields one of them.

@@ -295,13 +295,17 @@ fn inside(m: &Module, architecture: &Architecture, sums: &Sums, stride: &Stride)
 fn rotated(m: &Module, architecture: &Architecture, rotation: &Net, cycles: usize) -> Vec<Net> {
     let columns = architecture.columns;
     let wide = architecture.is_wide();
-    let mut rotations = if wide {
-        let rotation = m.delayed("rotation_after", rotation, cycles - 1);
-        let near = |at| apart::registered(m, &format!("rotation_of_{at}"), [&rotation]);
-        (0..columns).flat_map(near).collect()
-    } else {
-        vec![m.delayed("rotation_after", rotation, cycles); columns]
+    // A register, or one each.
+    let held = |name: &str, instance: &str, before: &[Net]| -> Vec<Net> {
+        if !wide {
+            return vec![m.registered(name, &before[0]); columns];
+        }
+        let near = |(at, net)| apart::registered(m, &format!("{instance}_{at}"), [net]);
+        before.iter().enumerate().flat_map(near).collect()
     };
+    let rotation = m.delayed("rotation_after", rotation, cycles - 1);
+    let name = format!("rotation_after_{cycles}");
+    let mut rotations = held(&name, "rotation_of", &vec![rotation; columns]);
     let data: Vec<Net> = ["read_data", "read_odd"][..architecture.fill_words]
         .iter()
         .map(|name| m.input(name, 32 * columns))
@@ -324,13 +328,7 @@ fn rotated(m: &Module, architecture: &Architecture, rotation: &Net, cycles: usiz
                 |(at, word): (usize, &Net)| m.registered(&format!("window_{stage}_{at}"), word);
             window = window.iter().enumerate().map(keep).collect();
             let name = format!("rotation_stage_{stage}");
-            rotations = if wide {
-                let near =
-                    |(at, rotation)| apart::registered(m, &format!("{name}_{at}"), [rotation]);
-                rotations.iter().enumerate().flat_map(near).collect()
-            } else {
-                vec![m.registered(&name, &rotations[0]); columns]
-            };
+            rotations = held(&name, &name, &rotations);
         }
     }
     let ends = if wide { columns } else { 1 };

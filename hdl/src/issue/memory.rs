@@ -85,14 +85,14 @@ pub(super) fn read(m: &Module, architecture: &Architecture, address: &Net) -> (N
         ..words
     };
     let step = word_segment(architecture);
-    let slices = architecture.control_groups.min(inputs);
     let word = Segmented::new(m, "plane_memory", depth, step, &words);
     let flag = Segmented::new(m, "flag_memory", depth, FLAG_SEGMENT, &flags);
     if !architecture.is_wide() {
         return (word.read(m), flag.read(m));
     }
-    let slices: Vec<Net> = (0..slices)
-        .map(|slice| word.slice(m, slice, slices).read(m))
+    let count = architecture.control_groups.min(inputs);
+    let slices: Vec<Net> = (0..count)
+        .map(|index| word.slice(m, index, count).read(m))
         .collect();
     (
         m.concat(&slices.iter().collect::<Vec<_>>()),

@@ -7,22 +7,15 @@ use std::collections::VecDeque;
 
 /// Random writers and readers; with `paired` there are two fill words. Reads that the contract leaves undefined are not
 /// compared.
-fn random_traffic(columns: usize, drain_ways: usize, paired: Option<bool>, seed: u64) {
-    println!("columns {columns}, drain ways {drain_ways}, paired {paired:?}, seed {seed}");
+fn random_traffic(kind: &Architecture, paired: Option<bool>, seed: u64) {
+    println!("{kind:?}, paired {paired:?}, seed {seed}");
+    let columns = kind.columns;
     let fill_words = if paired.is_some() { 2 } else { 1 };
-    let architecture = architecture(columns, 2);
     let depth = 42;
     let architecture = Architecture {
         activation_words: depth,
-        drain_ways,
         fill_words,
-        control_groups: if columns == 2 && drain_ways == 1 {
-            2
-        } else {
-            1
-        },
-        compact: columns == 1,
-        ..architecture
+        ..kind.clone()
     };
     let bits = address_bits(&architecture);
     let mut random = Random(seed);
@@ -153,18 +146,41 @@ fn drive_write(
         .collect()
 }
 
+/// Of so many columns and drain ways; plain, compact, or spread over a large die.
+fn kinds(columns: usize, drain_ways: usize) -> Vec<Architecture> {
+    let plain = Architecture {
+        drain_ways,
+        ..architecture(columns, 2)
+    };
+    let compact = Architecture {
+        compact: true,
+        ..plain.clone()
+    };
+    let wide = Architecture {
+        control_groups: 2,
+        ..plain.clone()
+    };
+    let mut kinds = vec![plain, compact];
+    kinds.extend((columns > 1).then_some(wide));
+    kinds
+}
+
 #[test]
 fn reads_see_the_last_write() {
     for (columns, drain_ways, seed) in [(1, 1, 1), (3, 2, 2), (3, 1, 3), (8, 2, 4)] {
-        random_traffic(columns, drain_ways, None, seed);
+        for kind in kinds(columns, drain_ways) {
+            random_traffic(&kind, None, seed);
+        }
     }
 }
 
 #[test]
 fn halves_hold_even_and_odd_words() {
     for (columns, drain_ways, seed) in [(2, 1, 5), (3, 2, 6), (3, 1, 7), (8, 2, 8)] {
-        for paired in [false, true] {
-            random_traffic(columns, drain_ways, Some(paired), seed);
+        for kind in kinds(columns, drain_ways) {
+            for paired in [false, true] {
+                random_traffic(&kind, Some(paired), seed);
+            }
         }
     }
 }
