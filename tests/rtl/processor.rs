@@ -59,22 +59,18 @@ fn one_column_of_plain_lanes() {
 #[test]
 fn two_compact_rows_with_the_memories_of_an_ice40() {
     for (quads, seed) in [(2, 9), (8, 11)] {
-        check(&ice40(quads), seed);
+        let mut ice40 = architecture(1, quads, LaneKind::Table, 1);
+        ice40.lane_rows = 2;
+        ice40.compact = true;
+        ice40.accumulator_storage = Storage::Block;
+        ice40.small_storage = Storage::Block;
+        ice40.activation_storage = Storage::SinglePort;
+        ice40.plane_storage = Storage::SinglePort;
+        ice40.activation_words = SINGLE_PORT_WORDS;
+        ice40.plane_words = SINGLE_PORT_WORDS;
+        ice40.descriptor_count = 12;
+        check(&ice40, seed);
     }
-}
-
-fn ice40(quads: usize) -> Architecture {
-    let mut ice40 = architecture(1, quads, LaneKind::Table, 1);
-    ice40.lane_rows = 2;
-    ice40.compact = true;
-    ice40.accumulator_storage = Storage::Block;
-    ice40.small_storage = Storage::Block;
-    ice40.activation_storage = Storage::SinglePort;
-    ice40.plane_storage = Storage::SinglePort;
-    ice40.activation_words = SINGLE_PORT_WORDS;
-    ice40.plane_words = SINGLE_PORT_WORDS;
-    ice40.descriptor_count = 12;
-    ice40
 }
 
 #[test]

@@ -141,23 +141,25 @@ pub(crate) fn scaled(record: &Record, double: bool, v: i64) -> i64 {
     i64::try_from(y).expect("fits")
 }
 
-/// Small architectures that differ in what the units depend on: rows, columns, ways, bits of an accumulator.
+/// Small architectures that differ in what the units depend on.
 pub(crate) fn architectures() -> Vec<Architecture> {
     let text = include_str!("../../../constraints/tiny.toml");
     let tiny = Architecture::from_toml(text).expect("valid");
+    // Rows, columns, ways, bits, control groups.
     [
-        (8, 2, 1, 32),
-        (8, 3, 2, 24),
-        (8, 1, 1, 28),
-        (2, 1, 1, 28),
-        (4, 2, 1, 30),
+        (8, 2, 1, 32, 1),
+        (8, 3, 2, 24, 1),
+        (8, 1, 1, 28, 1),
+        (2, 1, 1, 28, 1),
+        (4, 2, 1, 30, 1),
+        (8, 3, 2, 30, 2),
     ]
     .map(
-        |(lane_rows, columns, drain_ways, accumulator_bits)| Architecture {
+        |(lane_rows, columns, drain_ways, accumulator_bits, control_groups)| Architecture {
             lane_rows,
             compact: lane_rows < 8,
             columns,
-            control_groups: columns.min(2),
+            control_groups,
             drain_ways,
             accumulator_bits,
             activation_words: 4096,

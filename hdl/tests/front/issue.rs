@@ -283,18 +283,20 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
 
 #[test]
 fn planes_and_controls_come_in_their_cycles() {
-    for (quads, plane_words, lane, seed) in [
-        (2, 17000, LaneKind::Plain, 30),
-        (2, 1025, LaneKind::Table, 31),
-        (16, 500, LaneKind::Table, 32),
-        (18, 2500, LaneKind::Table, 33),
+    for (quads, plane_words, lane, control_groups, compact, seed) in [
+        (2, 17000, LaneKind::Plain, 1, false, 30),
+        (2, 1025, LaneKind::Table, 1, false, 31),
+        (16, 500, LaneKind::Table, 1, false, 32),
+        (18, 2500, LaneKind::Table, 1, false, 33),
+        (18, 2500, LaneKind::Table, 2, false, 34),
+        (16, 500, LaneKind::Table, 1, true, 35),
     ] {
         println!("quads {quads}, seed {seed}");
         let architecture = Architecture {
             lane,
             plane_words,
-            control_groups: if quads == 18 { 2 } else { 1 },
-            compact: quads == 16,
+            control_groups,
+            compact,
             ..architecture(2, quads)
         };
         let mut random = Random(seed);

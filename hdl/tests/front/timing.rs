@@ -120,20 +120,21 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
 
 #[test]
 fn fetch_and_issue_keep_the_rules_of_timing() {
-    for (columns, quads, fill_words, seed) in [
-        (1, 2, 1, 40),
-        (2, 4, 1, 41),
-        (3, 16, 1, 42),
-        (8, 18, 1, 43),
-        (2, 2, 2, 44),
-        (8, 18, 2, 45),
+    for (columns, quads, fill_words, compact, seed) in [
+        (1, 2, 1, false, 40),
+        (2, 4, 1, false, 41),
+        (3, 16, 1, false, 42),
+        (8, 18, 1, false, 43),
+        (2, 2, 2, false, 44),
+        (8, 18, 2, false, 45),
+        (1, 2, 1, true, 46),
     ] {
         println!("columns {columns}, quads {quads}, fill words {fill_words}, seed {seed}");
         let architecture = Architecture {
             fill_words,
             // Enough for the planes that take as long as a fill.
             accumulator_depth: 256,
-            compact: columns == 1,
+            compact,
             ..architecture(columns, quads)
         };
         let mut random = Random(seed);
