@@ -42,12 +42,14 @@ use bitweft_isa::{
     architecture::{Architecture, Storage},
     descriptor::Opcode,
     record,
-    timing::{ADD_START, DRAIN_START, SLOT_CYCLES_MIN, SLOT_TO_BLOCK_DRAINED, slot_cycles},
+    timing::{
+        ADD_START, DRAIN_START, SLOT_CYCLES_MIN, SLOT_TO_BLOCK_DRAINED, record_changes, slot_cycles,
+    },
 };
 
 /// Cycles from a record's address to the record.
 const RECORD_LATENCY: usize = 2;
-/// From the start of a slot that takes a record to the next record.
+/// From the start of a slot that takes a record to the next record, if its address follows at once.
 const RECORD_CHANGES: usize = 2 + RECORD_LATENCY;
 /// Bits of a record.
 const RECORD_BITS: usize = 8 * record::BYTES;
@@ -131,7 +133,7 @@ pub fn drain(architecture: &Architecture) -> Module {
     module
 }
 
-/// The record of the next slot that takes one. It changes `RECORD_CHANGES` cycles after such a slot starts.
+/// The record of the next slot that takes one. It changes `timing::record_changes` cycles after such a slot starts.
 fn records(
     m: &Module,
     architecture: &Architecture,
@@ -147,9 +149,12 @@ fn records(
         m.unused(&m.slice(&base_field, bits, base_field.width() - bits));
     }
     let next = m.register("next_record", bits);
-    let again = m.or(start, group_last);
+    let later = record_changes(architecture) - RECORD_CHANGES;
+    let group_last = m.delayed("group_last_later", group_last, later);
+    let advance = m.delayed_reset("advance_later", advance, later);
+    let again = m.or(start, &group_last);
     let following = m.mux(&again, &base, &m.increment(&next));
-    m.clocked_enable(&next, &following, &m.or(start, advance));
+    m.clocked_enable(&next, &following, &m.or(start, &advance));
     let host_address = m.input("record_address", bits);
     let address = m.mux(&m.input("record_host", 1), &host_address, &next);
     let ports = MemoryPorts {

@@ -1,8 +1,8 @@
-//! Elementwise: the residual addition, a word of every column in 12 cycles through the posts of way 0.
+//! Elementwise: the residual addition, word after word of every column through the posts of way 0.
 //!
 //! For every byte: `a = (u << 20) + bias` scaled by record `record_base`, b likewise by the next one, and the sum of the
-//! two scaled values by the one after. Three slots of four bytes a word; the sum's comes a word later, when the addends have
-//! come back from the posts. Input words are read before the output word that may replace them is written.
+//! two scaled values by the one after. Three slots of four bytes a word; the sum's comes when the addends have
+//! come back from the posts, a word later unless `compact`. Input words are read before the output word that may replace them is written.
 //!
 //! | port | bits | |
 //! |---|--:|---|
@@ -13,9 +13,10 @@
 //! | `add_value` | 32 x columns, out | to the posts: byte i in the cycle `add_slot + slot_to_value + i`; 0 unless under way |
 //! | `scaled`, `scaled_round` | 32, 1 x columns | from the posts, [`post_scaled_latency`] after the value |
 //!
-//! Timing: `timing::add_cycles`. Reset ends everything.
+//! Timing: `timing::add_timing`, `timing::add_cycles`. Reset ends everything.
 //!
 //! ```text
+//! not compact
 //! cycle of the word   0   1   2   3   4   5   6   7   8   9  10  11
 //! add_slot            a               b               sum (of the word before)
 //! elementwise_address     a               b
@@ -34,16 +35,13 @@ use bitweft_isa::{
     architecture::Architecture,
     descriptor::Opcode,
     timing::{
-        ADD_START, ADD_WORD_CYCLES, SLOT_CYCLES_MIN, activation_read_latency, post_scaled_latency,
+        ADD_START, AddTiming, activation_read_latency, add_timing, post_scaled_latency,
         slot_to_value,
     },
 };
 
 /// Left shift of an addend before it is scaled (TFLite int8 ADD).
 const ADDEND_SHIFT: usize = 20;
-/// Cycle of the word in which the slot of b starts, and that of the sum.
-const B_SLOT: usize = SLOT_CYCLES_MIN;
-const SUM_SLOT: usize = 2 * SLOT_CYCLES_MIN;
 
 /// Cycles from the start of a slot.
 struct Latencies {
@@ -62,10 +60,8 @@ impl Latencies {
         let value = slot_to_value(architecture);
         let scaled = value + post_scaled_latency(architecture);
         // A word's sums leave after its last addend came back, and the next word's first one comes back after they began to leave.
-        assert!(
-            scaled + B_SLOT + QUAD <= SUM_SLOT + ADD_WORD_CYCLES + value
-                && scaled >= SUM_SLOT + value
-        );
+        let AddTiming { b, sum, word } = add_timing(architecture);
+        assert!(scaled + b + QUAD <= sum + value && scaled + word >= sum + value);
         Self {
             value,
             data: value - 1,
@@ -75,9 +71,10 @@ impl Latencies {
     }
 }
 
-/// Phases of a word: cycles modulo `ADD_WORD_CYCLES`.
+/// Phases of a word: cycles modulo `timing.word`.
 struct Phases<'a> {
     m: &'a Module,
+    timing: AddTiming,
     phase: Net,
     active: Net,
 }
@@ -85,7 +82,9 @@ struct Phases<'a> {
 impl Phases<'_> {
     /// Whether the cycle is the given one of a word, while words are under way.
     fn at(&self, cycle: usize) -> Net {
-        let phase = self.m.equals(&self.phase, (cycle % ADD_WORD_CYCLES) as u64);
+        let phase = self
+            .m
+            .equals(&self.phase, (cycle % self.timing.word) as u64);
         self.m.and(&self.active, &phase)
     }
 
@@ -110,40 +109,50 @@ pub fn elementwise(architecture: &Architecture) -> Module {
     let m = &module;
     let start = m.input("start", 1);
     let begin = m.and(&start, &m.equals(&m.field("opcode"), Opcode::Add as u64));
-    let phases = slots(m, &begin);
+    let phases = slots(m, architecture, &begin);
     addresses(m, &begin, &phases, architecture);
     values(m, architecture, &phases);
     module
 }
 
-/// Counts words and their cycles; starts the slots. One more word than there are brings out the last sum.
-fn slots<'a>(m: &'a Module, begin: &Net) -> Phases<'a> {
+/// Counts words and their cycles; starts the slots. Where sums come a word later, one more word than there are brings out the last.
+fn slots<'a>(m: &'a Module, architecture: &Architecture, begin: &Net) -> Phases<'a> {
+    let timing = add_timing(architecture);
+    let later = timing.sum >= timing.word;
     let active = m.register("active", 1);
-    let phase = m.register("phase", 4);
+    let bits = (timing.word - 1).ilog2() as usize + 1;
+    let phase = m.register("phase", bits);
     let phases = Phases {
         m,
+        timing,
         phase: phase.clone(),
         active: active.clone(),
     };
-    let wraps = m.equals(&phase, ADD_WORD_CYCLES as u64 - 1);
-    let next = m.mux(&m.or(begin, &wraps), &m.literal(0, 4), &m.increment(&phase));
+    let wraps = m.equals(&phase, timing.word as u64 - 1);
+    let restart = m.or(begin, &wraps);
+    let next = m.mux(&restart, &m.literal(0, bits), &m.increment(&phase));
     m.clocked(&phase, &next);
 
     let words = m.field("strip_count");
     let left = m.register("words_left", words.width());
-    let last = m.equals(&left, 0);
+    let last = m.equals(&left, u64::from(!later));
     let decrement = m.subtract(&left, &m.literal(1, words.width()));
-    let word_end = m.named("word_end", &phases.at(ADD_WORD_CYCLES - 1));
+    let word_end = m.named("word_end", &phases.at(timing.word - 1));
     let next = m.mux(begin, &words, &decrement);
     m.clocked_enable(&left, &next, &m.or(begin, &word_end));
-    let first = m.register("first_word", 1);
-    m.clocked_enable(&first, begin, &m.or(begin, &word_end));
+    let first = if later {
+        let first = m.register("first_word", 1);
+        m.clocked_enable(&first, begin, &m.or(begin, &word_end));
+        first
+    } else {
+        m.literal(0, 1)
+    };
 
-    let sum_slot = m.named("sum_slot", &phases.at(SUM_SLOT));
+    let sum_slot = m.named("sum_slot", &phases.at(timing.sum));
     let end = m.and(&sum_slot, &last);
     let goes_on = m.and(&active, &m.not(&end));
     m.clocked_reset(&active, &m.or(begin, &goes_on), 0);
-    let addends = m.or(&phases.at(0), &phases.at(B_SLOT));
+    let addends = m.or(&phases.at(0), &phases.at(timing.b));
     m.output("add_slot", &m.or(&addends, &sum_slot));
     m.output("add_slot_skip", &m.or(&addends, &first));
     m.output("add_slot_last", &end);
@@ -156,7 +165,7 @@ fn addresses(m: &Module, begin: &Net, phases: &Phases<'_>, architecture: &Archit
     let first = Latencies::new(architecture).address - 1;
     let address = m.register("address", bits);
     let take_a = phases.at(first);
-    let take_b = phases.at(first + B_SLOT);
+    let take_b = phases.at(first + phases.timing.b);
     let word = |name: &str, base: &str, take: &Net| {
         let field = m.field(base);
         if bits < field.width() {
@@ -178,15 +187,16 @@ fn addresses(m: &Module, begin: &Net, phases: &Phases<'_>, architecture: &Archit
 fn values(m: &Module, architecture: &Architecture, phases: &Phases<'_>) {
     let columns = architecture.columns;
     let after = Latencies::new(architecture);
+    let AddTiming { b, sum, .. } = phases.timing;
     let read_data = m.input("read_data", 8 * QUAD * columns);
     let scaled = m.input("scaled", ADD_VALUE_BITS * columns);
     let rounds = m.input("scaled_round", columns);
     // All of them a cycle early: each column has its own register.
-    let loads = [after.data - 1, after.data - 1 + B_SLOT].map(|cycle| phases.at(cycle));
+    let loads = [after.data - 1, after.data - 1 + b].map(|cycle| phases.at(cycle));
     let load = m.named("load", &m.or(&loads[0], &loads[1]));
-    let sums_leave = phases.window("sums_leave", &phases.at(SUM_SLOT), after.value - 1);
+    let sums_leave = phases.window("sums_leave", &phases.at(sum), after.value - 1);
     let a_returns = phases.window("a_returns", &phases.at(0), after.scaled - 1);
-    let b_returns = phases.window("b_returns", &phases.at(B_SLOT), after.scaled - 1);
+    let b_returns = phases.window("b_returns", &phases.at(b), after.scaled - 1);
     let moves = m.any(&[&sums_leave, &a_returns, &b_returns]);
     let unit = column();
     let values: Vec<Net> = (0..columns)

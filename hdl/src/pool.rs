@@ -9,15 +9,16 @@
 //! | `opcode`, `two_passes` | 4, 1 | descriptor fields |
 //! | `x_bus` | 32 x columns | words, column 0 lowest |
 //! | `pool_valid`, `pool_pass` | 1 | a word; column c takes it in pass `two_passes ? floor(2c / columns) : 0` |
-//! | `pool_first`, `pool_last`, `pool_end` | 1 | the window's first tap, its last (all passes), the descriptor's last word |
-//! | `pool_slot`, `pool_slot_last` | 1, out | in the cycle of the window's last word |
+//! | `pool_first` | 1 | the window's first tap |
+//! | `pool_last`, `pool_end` | 1 | the window's last tap (all passes), the descriptor's last word; where there is a `timing::pool_slot_lead`, early by it, and `pool_last` only for the window's very last word |
+//! | `pool_slot`, `pool_slot_last` | 1, out | `pool_slot_lead` before the window's last word |
 //! | `pool_value` | 18 x columns, out | byte i of a window in the cycle `pool_slot + slot_to_value + i`, else 0 |
 //!
 //! A word a cycle; windows (first word to first word) at least 4 cycles apart and of at most 1024 taps. Reset: the
 //! values; `pool_valid` is fetch's.
 //!
 //! ```text
-//! clock        _/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_   four taps
+//! clock        _/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_   four taps, no lead
 //! x_bus        X 0 X 1 X 2 X 3 X
 //! pool_first   /~~~\____________
 //! pool_slot    ____________/~~~\____________________
@@ -33,13 +34,13 @@ use bitweft_isa::{
     QUAD,
     architecture::Architecture,
     descriptor::Opcode,
-    timing::{POOL_WINDOW_CYCLES_MIN, slot_to_value},
+    timing::{POOL_RESULT_LATENCY, POOL_WINDOW_CYCLES_MIN, pool_slot_lead, slot_to_value},
 };
 
 /// From the last word to the results in the register that sends them; on a large die every column takes word and controls through
 /// registers of its own.
 fn result_latency(architecture: &Architecture) -> usize {
-    2 + usize::from(architecture.is_wide())
+    POOL_RESULT_LATENCY + usize::from(architecture.is_wide())
 }
 
 /// What every byte lane of a column needs to know.
@@ -64,10 +65,19 @@ pub fn pool(architecture: &Architecture) -> Module {
     let pass = m.input("pool_pass", 1);
     let first = m.input("pool_first", 1);
     let last_pass = m.equal(&pass, &two_passes);
-    let slot = m.all(&[&valid, &m.input("pool_last", 1), &last_pass]);
+    let last = m.input("pool_last", 1);
+    let lead = pool_slot_lead(architecture);
+    let slot = if lead > 0 {
+        if architecture.columns == 1 {
+            m.unused(&last_pass);
+        }
+        last
+    } else {
+        m.all(&[&valid, &last, &last_pass])
+    };
     m.output("pool_slot", &slot);
     m.output("pool_slot_last", &m.input("pool_end", 1));
-    let load = m.delayed_reset("load", &slot, 1);
+    let load = m.delayed_reset("load", &slot, 1 + lead);
 
     let early = m.not(&pass);
     let values: Vec<Net> = (0..architecture.columns)
@@ -126,7 +136,7 @@ fn send(m: &Module, architecture: &Architecture, column: usize, load: &Net, lane
     m.delayed_reset(
         &format!("value_{column}"),
         &value,
-        slot_to_value(architecture) - result_latency(architecture),
+        slot_to_value(architecture) - result_latency(architecture) - pool_slot_lead(architecture),
     )
 }
 

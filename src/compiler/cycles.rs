@@ -8,8 +8,8 @@ use bitweft_isa::{
     timing::{
         DRAIN_START, DRAINED_TO_PLANE, FETCH_START, FINALIZED_TO_SLOT, ISSUE_START, PLANE_TO_FILL,
         POOL_WINDOW_CYCLES_MIN, SEQUENCER_CYCLES, SLOT_TO_BLOCK_DRAINED, add_cycles, chunk_cycles,
-        fetch_latency, fill_cycles, fill_to_plane, plane_to_drain, plane_to_grant, slot_cycles,
-        slot_to_done,
+        fetch_latency, fill_cycles, fill_to_plane, plane_to_drain, plane_to_grant, pool_slot_lead,
+        slot_cycles, slot_to_done,
     },
 };
 
@@ -62,7 +62,8 @@ fn pool_cycles(d: &Descriptor, architecture: &Architecture) -> usize {
     let windows = count(d.strip_count * d.quads_per_tap);
     let period = accesses.max(POOL_WINDOW_CYCLES_MIN);
     let last_access = FETCH_START + (windows - 1) * period + accesses - 1;
-    last_access + fetch_latency(architecture) + slot_to_done(architecture)
+    let last_word = last_access + fetch_latency(architecture);
+    last_word - pool_slot_lead(architecture) + slot_to_done(architecture)
 }
 
 /// A chunk's planes in time.

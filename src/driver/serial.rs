@@ -5,9 +5,12 @@ use serialport::{ClearBuffer, DataBits, FlowControl, Parity, SerialPort, StopBit
 use std::{
     io::{self, Read, Write},
     path::Path,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
+/// Longest wait for a port whose last program is ending: a process that it was starting holds the lock for a moment longer.
+const CLAIM_TIME_MAX: Duration = Duration::from_secs(1);
 /// Longest wait of one reception.
 const QUANTUM: Duration = Duration::from_millis(10);
 /// Longest wait for room to send.
@@ -26,22 +29,29 @@ impl Serial {
     /// No such port, no permission, in use, or no serial port at all.
     pub fn open(path: &Path) -> Result<Self, DriverError> {
         let name = path.display().to_string();
-        let opened = serialport::new(name.as_str(), super::FIRST_RATE)
+        let builder = serialport::new(name.as_str(), super::FIRST_RATE)
             .data_bits(DataBits::Eight)
             .parity(Parity::None)
             .stop_bits(StopBits::One)
             .flow_control(FlowControl::None)
-            .timeout(QUANTUM)
-            .open_native();
-        let port = opened.map_err(|error| {
+            .timeout(QUANTUM);
+        let begin = Instant::now();
+        let port = loop {
+            let error = match builder.clone().open_native() {
+                Ok(port) => break port,
+                Err(error) => error,
+            };
             let kind = match error.kind() {
                 serialport::ErrorKind::Io(kind) => kind,
                 // What another process has claimed is reported so.
                 serialport::ErrorKind::NoDevice => io::ErrorKind::ResourceBusy,
                 _ => io::ErrorKind::Other,
             };
-            refused(&name, kind, &error.to_string())
-        })?;
+            if kind != io::ErrorKind::ResourceBusy || begin.elapsed() > CLAIM_TIME_MAX {
+                return Err(refused(&name, kind, &error.to_string()));
+            }
+            thread::sleep(QUANTUM);
+        };
         port.clear(ClearBuffer::All)
             .map_err(|error| DriverError::Link(format!("{name}: {error}")))?;
         Ok(Self { name, port })
@@ -74,7 +84,7 @@ fn refused(name: &str, kind: io::ErrorKind, reason: &str) -> DriverError {
 
 impl Transport for Serial {
     fn send(&mut self, bytes: &[u8]) -> Result<(), DriverError> {
-        let begin = std::time::Instant::now();
+        let begin = Instant::now();
         let mut rest = bytes;
         while !rest.is_empty() {
             match self.port.write(rest) {

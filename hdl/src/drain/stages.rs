@@ -4,7 +4,7 @@
 //! delayed by o - 1; it holds until the next slot comes by, `SLOT_CYCLES_MIN` later or more, and in that
 //! time the next register of the chain takes the field over.
 
-use super::{Kind, RECORD_CHANGES, Slot};
+use super::{Kind, Slot};
 use crate::{
     builder::{Module, Net},
     post::row_bits,
@@ -12,7 +12,10 @@ use crate::{
 use bitweft_isa::{
     architecture::Architecture,
     record,
-    timing::{POST_BIAS, POST_HALVE, POST_SCALE, SLOT_CYCLES_MIN, post_latency, slot_to_value},
+    timing::{
+        POST_BIAS, POST_HALVE, POST_SCALE, SLOT_CYCLES_MIN, post_latency, record_changes,
+        slot_to_value,
+    },
 };
 
 /// From the start of a slot to the cycle in which its flags are valid.
@@ -31,6 +34,10 @@ struct Pulses<'a> {
     rows_per_way: usize,
     /// `timing::slot_to_value`.
     to_value: usize,
+    /// `timing::record_changes`.
+    record_changes: usize,
+    /// A record is held from the end of its time on, by one register a field: slots are far enough apart.
+    early: bool,
 }
 
 /// Builds everything behind the slot engine.
@@ -56,6 +63,8 @@ pub(super) fn stages(
         ways: architecture.drain_ways,
         rows_per_way: architecture.rows_per_way(),
         to_value,
+        record_changes: record_changes(architecture),
+        early: architecture.compact,
     };
     pulses.rows(slot, row_bits(architecture));
     pulses.fields(kind, record);
@@ -90,8 +99,9 @@ impl Pulses<'_> {
 
     /// A field at `offset` of way 0 and the same cycles later of each other way, side by side in an output.
     fn way_outputs(&self, name: &str, source: &Net, until: usize, offset: usize) {
+        let latest = if self.early { until + 1 } else { usize::MAX };
         let offsets: Vec<usize> = (0..self.ways)
-            .map(|way| offset + way * self.rows_per_way)
+            .map(|way| latest.min(offset + way * self.rows_per_way))
             .collect();
         let held = self.held(name, source, until, &offsets);
         let parts: Vec<&Net> = held.iter().collect();
@@ -101,7 +111,7 @@ impl Pulses<'_> {
     /// Fields of the record, and flags that follow from it.
     fn fields(&self, kind: &Kind, record: &Net) {
         let m = self.m;
-        let until = RECORD_CHANGES - 1;
+        let until = self.record_changes - 1;
         let special = m.or(
             &m.bit(record, record::BINARY_BIT),
             &m.bit(record, record::ZERO_BIT),

@@ -8,7 +8,7 @@ use crate::{
 use bitweft_isa::{
     architecture::Architecture,
     descriptor::Opcode,
-    timing::{fetch_latency, fill_to_plane, word_cycles},
+    timing::{fetch_latency, fill_to_plane, pool_slot_lead, word_cycles},
 };
 
 use super::{FILL_ENTRY_BITS, FILL_QUAD_BITS, Pairing, Stride};
@@ -33,7 +33,7 @@ pub(super) struct Access {
     pub(super) bank: Net,
     /// The last access of a chunk.
     pub(super) chunk_end: Net,
-    /// In a window's first tap, its last tap, the descriptor's last access.
+    /// In a window's first tap, its last tap (its very last access where the slot leads), the descriptor's last access.
     pub(super) pool_flags: [Net; 3],
     /// The strip generator's strip: word, x and y of its first input pixel.
     pub(super) strip: [Net; 3],
@@ -142,6 +142,12 @@ pub(super) fn accesses(
         &stride.x_step,
     );
     let first_row = m.equals(&row.value, 0);
+    let pool_last = if pool_slot_lead(architecture) > 0 {
+        m.unused(&tap_flags.last);
+        window_end
+    } else {
+        tap_flags.last
+    };
     Access {
         row: m.truncate(&row.value, row_bits),
         first_row: m.and(&block_row, &first_row),
@@ -152,7 +158,7 @@ pub(super) fn accesses(
         quad: pairing.quad(&low_bits(m, &quad.value, FILL_QUAD_BITS)),
         bank,
         chunk_end,
-        pool_flags: [tap_flags.first, tap_flags.last, finish],
+        pool_flags: [tap_flags.first, pool_last, finish],
         strip,
         tap,
     }
@@ -425,13 +431,24 @@ pub(super) fn array_controls(m: &Module, architecture: &Architecture, access: &A
     m.output("chunk_filled", &filled);
 }
 
-/// The flags of pooling, aligned with `x_bus`.
+/// The flags of pooling, aligned with `x_bus`; those that start the slot before it by `timing::pool_slot_lead`.
 pub(super) fn pool_controls(m: &Module, architecture: &Architecture, access: &Access) {
     let latency = fetch_latency(architecture);
     let valid = m.and(&access.active, &access.pooling);
     let valid = m.delayed_reset("pool_valid_at", &valid, latency);
     m.output("pool_valid", &valid);
     let [first, last, end] = &access.pool_flags;
+    let lead = pool_slot_lead(architecture);
+    if lead > 0 {
+        for (name, flag) in [("pool_pass", &access.pass), ("pool_first", first)] {
+            m.output(name, &m.delayed(&format!("{name}_at"), flag, latency));
+        }
+        for (name, flag) in [("pool_last", last), ("pool_end", end)] {
+            let flag = m.delayed_reset(&format!("{name}_at"), flag, latency - lead);
+            m.output(name, &flag);
+        }
+        return;
+    }
     let flags = m.concat(&[&access.pass, first, last, end]);
     let flags = m.delayed("pool_flags_at", &flags, latency);
     for (at, name) in ["pool_pass", "pool_first", "pool_last", "pool_end"]

@@ -9,10 +9,7 @@ use bitweft_isa::{
     architecture::Architecture,
     descriptor::{Descriptor, Opcode},
     record::Record,
-    timing::{
-        ADD_START, ADD_WORD_CYCLES, SLOT_CYCLES_MIN, activation_read_latency, add_cycles,
-        slot_to_write,
-    },
+    timing::{ADD_START, activation_read_latency, add_cycles, add_timing, slot_to_write},
 };
 use std::collections::VecDeque;
 
@@ -64,8 +61,8 @@ pub(crate) fn run(side: &mut Side, random: &mut Random, memory: &mut Memory, wor
     side.write_records(d.record_base as usize, &records);
     let double = d.rounding_double == 1;
     for word in 0..words {
-        let slot =
-            ADD_START as i64 + ADD_WORD_CYCLES as i64 * (word + 1) + 2 * SLOT_CYCLES_MIN as i64;
+        let timing = add_timing(&side.a);
+        let slot = ADD_START + timing.word * word as usize + timing.sum;
         for byte in 0..QUAD {
             let bytes = (0..side.a.columns).map(|column| {
                 let at = QUAD * column + byte;
@@ -82,7 +79,7 @@ pub(crate) fn run(side: &mut Side, random: &mut Random, memory: &mut Memory, wor
                 bytes: bytes.collect(),
             };
             side.expect_write(
-                slot as u64 + (slot_to_write(&side.a) + byte) as u64,
+                (slot + slot_to_write(&side.a) + byte) as u64,
                 byte as u64,
                 write,
             );

@@ -8,8 +8,9 @@ use bitweft_isa::{
     QUAD,
     descriptor::{Descriptor, Opcode},
     record::Record,
-    timing::{POOL_WINDOW_CYCLES_MIN, slot_to_done, slot_to_write},
+    timing::{POOL_WINDOW_CYCLES_MIN, pool_slot_lead, slot_to_done, slot_to_write},
 };
+use std::collections::VecDeque;
 
 /// One random pooling: number of taps, gaps between windows once in `gap` windows.
 fn descriptor(random: &mut Random, taps: i64, columns: usize) -> Descriptor {
@@ -77,18 +78,47 @@ fn word(random: &mut Random, columns: usize) -> Vec<i64> {
         .collect()
 }
 
-fn idle(side: &mut Side, random: &mut Random) {
-    let columns = side.a.columns;
-    side.bench.set_elements("x_bus", 8, &word(random, columns));
-    side.bench.set("pool_valid", 0);
-    for flag in ["pool_pass", "pool_first", "pool_last", "pool_end"] {
-        side.bench.set(flag, random.range(0, 1));
-    }
-    side.step();
+/// What fetch sends in a cycle: words, and the flags of slots `timing::pool_slot_lead` before the words that they belong to.
+struct Bus {
+    lead: usize,
+    /// Word, `pool_valid`, `pool_pass`, `pool_first` of the cycles to come.
+    ahead: VecDeque<(Vec<i64>, [i64; 3])>,
 }
 
-/// Puts a window on the bus; returns its results and the cycle of its last word.
+impl Bus {
+    fn new(side: &Side, random: &mut Random) -> Self {
+        let lead = pool_slot_lead(&side.a);
+        let idle = |_| (word(random, side.a.columns), [0; 3]);
+        Self {
+            lead,
+            ahead: (0..lead).map(idle).collect(),
+        }
+    }
+
+    fn put(&mut self, side: &mut Side, word: Vec<i64>, flags: [i64; 3], [last, end]: [i64; 2]) {
+        self.ahead.push_back((word, flags));
+        let (word, flags) = self.ahead.pop_front().expect("just put");
+        side.bench.set_elements("x_bus", 8, &word);
+        for (name, flag) in ["pool_valid", "pool_pass", "pool_first"].iter().zip(flags) {
+            side.bench.set(name, flag);
+        }
+        side.bench.set("pool_last", last);
+        side.bench.set("pool_end", end);
+    }
+
+    fn idle(&mut self, side: &mut Side, random: &mut Random) {
+        let mut flag = || random.range(0, 1);
+        let flags = [0, flag(), flag()];
+        let slot = [if self.lead > 0 { 0 } else { flag() }, flag()];
+        let word = word(random, side.a.columns);
+        self.put(side, word, flags, slot);
+        side.step();
+    }
+}
+
+/// Puts a window on the bus; returns its results and the cycle of its slot.
 fn window(
+    bus: &mut Bus,
     side: &mut Side,
     random: &mut Random,
     d: &Descriptor,
@@ -115,21 +145,13 @@ fn window(
                 }
             }
             let last_tap = tap + 1 == taps;
-            for (name, value) in [
-                ("pool_valid", 1),
-                ("pool_pass", pass),
-                ("pool_first", i64::from(tap == 0)),
-                ("pool_last", i64::from(last_tap)),
-                (
-                    "pool_end",
-                    i64::from(end && last_tap && pass == d.two_passes),
-                ),
-            ] {
-                side.bench.set(name, value);
-            }
-            side.bench.set_elements("x_bus", 8, &bytes);
+            let very_last = last_tap && pass == d.two_passes;
+            let slot = if bus.lead > 0 { very_last } else { last_tap };
+            let flags = [1, pass, i64::from(tap == 0)];
+            let slot = [i64::from(slot), i64::from(end && very_last)];
+            bus.put(side, bytes, flags, slot);
             last = side.cycle;
-            if last_tap && pass == d.two_passes {
+            if very_last {
                 break;
             }
             side.step();
@@ -149,16 +171,17 @@ pub(crate) fn run(side: &mut Side, random: &mut Random, taps: i64) {
         ..Record::default()
     };
     side.write_records(d.record_base as usize, &[record]);
+    let mut bus = Bus::new(side, random);
     side.start(&d);
     for _ in 0..random.range(3, 10) {
-        idle(side, random);
+        bus.idle(side, random);
     }
     let gap = if random.once_in(2) { 1 << 31 } else { 3 };
     let windows = d.strip_count * d.quads_per_tap;
     for index in 0..windows {
         let begin = side.cycle;
         let end = index + 1 == windows;
-        let (window, last) = window(side, random, &d, taps, end);
+        let (window, last) = window(&mut bus, side, random, &d, taps, end);
         for byte in 0..QUAD {
             let bytes = (0..columns).map(|column| window.byte(&d, &record, column, byte));
             let write = Write {
@@ -182,11 +205,11 @@ pub(crate) fn run(side: &mut Side, random: &mut Random, taps: i64) {
         };
         let next = (begin + POOL_WINDOW_CYCLES_MIN as u64).max(side.cycle) + pause;
         while side.cycle < next {
-            idle(side, random);
+            bus.idle(side, random);
         }
     }
     while !side.is_done() {
-        idle(side, random);
+        bus.idle(side, random);
     }
     side.finish();
 }

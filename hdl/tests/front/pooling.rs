@@ -6,7 +6,7 @@ use crate::{
 };
 use bitweft_isa::{
     architecture::Architecture,
-    timing::{FETCH_START, POOL_WINDOW_CYCLES_MIN, fetch_latency},
+    timing::{FETCH_START, POOL_WINDOW_CYCLES_MIN, fetch_latency, pool_slot_lead},
 };
 
 /// What is on the pool unit's ports in one cycle.
@@ -52,6 +52,12 @@ fn expected(architecture: &Architecture, shape: &Shape, memory: &[Vec<u8>]) -> V
 fn check(unit: &mut Unit, architecture: &Architecture, shape: &Shape, memory: &[Vec<u8>]) {
     let all = expected(architecture, shape, memory);
     let end = all.last().expect("some").cycle + 40;
+    let lead = pool_slot_lead(architecture);
+    let passes = u64::from(shape.two_passes(architecture));
+    let mut slots = all
+        .iter()
+        .filter(|word| word.last && word.pass == passes)
+        .peekable();
     let mut next = all.iter().peekable();
     unit.set_fields(&shape.descriptor(architecture));
     unit.set("chunk_released", 0);
@@ -67,11 +73,20 @@ fn check(unit: &mut Unit, architecture: &Architecture, shape: &Shape, memory: &[
             "cycle {cycle} of {shape:?}"
         );
         assert!(!unit.is("capture") && !unit.is("fill_enable") && !unit.is("chunk_filled"));
+        if lead > 0 {
+            let slot = slots.next_if(|word| word.cycle - lead == cycle);
+            assert_eq!(
+                [unit.is("pool_last"), unit.is("pool_end")],
+                slot.map_or([false; 2], |word| [true, word.end]),
+                "cycle {cycle} of {shape:?}"
+            );
+        }
         if let Some(now) = now {
             let flags = ["pool_first", "pool_last", "pool_end"].map(|name| unit.is(name));
+            let count = if lead > 0 { 1 } else { 3 };
             assert_eq!(
-                flags,
-                [now.first, now.last, now.end],
+                flags[..count],
+                [now.first, now.last, now.end][..count],
                 "cycle {cycle} of {shape:?}"
             );
             assert_eq!(
@@ -95,17 +110,20 @@ fn check(unit: &mut Unit, architecture: &Architecture, shape: &Shape, memory: &[
 
 #[test]
 fn windows_reach_the_pool_unit_in_time() {
-    for (columns, fill_words, seed) in [
-        (1, 1, 20),
-        (2, 1, 21),
-        (3, 1, 22),
-        (8, 1, 23),
-        (3, 2, 25),
-        (5, 1, 26),
+    for (columns, fill_words, compact, seed) in [
+        (1, 1, false, 20),
+        (2, 1, false, 21),
+        (3, 1, false, 22),
+        (8, 1, false, 23),
+        (3, 2, false, 25),
+        (5, 1, false, 26),
+        (1, 1, true, 27),
+        (4, 1, true, 28),
     ] {
-        println!("columns {columns}, fill words {fill_words}, seed {seed}");
+        println!("columns {columns}, fill words {fill_words}, compact {compact}, seed {seed}");
         let architecture = Architecture {
             fill_words,
+            compact,
             ..architecture(columns, 4)
         };
         let mut random = Random(seed);

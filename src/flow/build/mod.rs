@@ -194,7 +194,10 @@ pub fn build(
         stop,
         observe,
     };
-    job.run()
+    let result = job.run();
+    // Closing is not enough: a process that another thread is starting right now has the lock as well.
+    lock.unlock().in_file(folder)?;
+    result
 }
 
 impl Job<'_> {

@@ -38,7 +38,7 @@ fn a_port_that_another_program_uses_is_named() {
     locked.lock().expect("locks");
     let error = files.fails(5, &board.port, &[]);
     assert!(error.contains("another program"), "{error}");
-    drop(locked);
+    locked.unlock().expect("unlocks");
     let session = Serial::open(Path::new(&board.port)).expect("opens");
     let error = files.fails(5, &board.port, &[]);
     assert!(error.contains("another program"), "{error}");

@@ -13,21 +13,45 @@
 //! 3. `block_drained` pulses [`SLOT_TO_BLOCK_DRAINED`] after the block's last slot.
 //! 4. Value i (0 ..) of a slot of way w is at its posts in `T + slot_to_value + w * rows_per_way + i`, its byte is written
 //!    (write enable at the activation memory) [`post_latency`]` + 1` later: from `T + slot_to_write` on.
-//! 5. Pooling: the slot of a window starts in the cycle in which its last word is on `x_bus`.
+//! 5. Pooling: the slot of a window starts [`pool_slot_lead`] before its last word is on `x_bus`.
 //! 6. Add: see [`add_cycles`].
 //! 7. `done` pulses [`slot_to_done`] after the start of the descriptor's last slot, whatever the descriptor: for a convolution
 //!    of an array of [`ROWS_MAX`] rows the cycle after the last write.
 
 use super::{GRANT_LATENCY, drain_latency};
-use crate::{ROWS_MAX, architecture::Architecture};
+use crate::{QUAD, ROWS_MAX, architecture::Architecture};
 
 /// Slots start at least so many cycles apart.
 pub const SLOT_CYCLES_MIN: usize = 4;
 
+/// From the start of a slot to the cycle in which the next slot's record takes the place of its own. With `compact` later, so that one
+/// register a field holds it for all of the slot's values.
+#[must_use]
+pub fn record_changes(architecture: &Architecture) -> usize {
+    SLOT_CYCLES_MIN + if architecture.compact { 2 } else { 0 }
+}
+
+/// Slots of so many values start at least so many cycles apart, where they have different records.
+fn slot_spacing(architecture: &Architecture, values: usize) -> usize {
+    let changes = record_changes(architecture);
+    if architecture.compact {
+        // Held from `changes` on, up to the last value's product.
+        changes.max(slot_to_value(architecture) + POST_SCALE + values - changes)
+    } else {
+        changes.max(values)
+    }
+}
+
 /// A convolution's slots start at least so many cycles apart.
 #[must_use]
 pub fn slot_cycles(architecture: &Architecture) -> usize {
-    architecture.rows_per_way().max(SLOT_CYCLES_MIN)
+    // One record for all ways with `compact`, else one after another.
+    let ways = if architecture.compact {
+        architecture.drain_ways
+    } else {
+        1
+    };
+    slot_spacing(architecture, ways * architecture.rows_per_way())
 }
 
 /// From `start` to the first cycle in which a convolution's first slot could start.
@@ -89,15 +113,51 @@ pub fn slot_to_done(architecture: &Architecture) -> usize {
     slot_to_write(architecture) + ROWS_MAX
 }
 
+/// From a pooling window's last word on `x_bus` to the register that sends its results.
+pub const POOL_RESULT_LATENCY: usize = 2;
+
+/// From the slot of a pooling window to its last word on `x_bus`: with `compact` so early that the results need not wait for the posts.
+#[must_use]
+pub fn pool_slot_lead(architecture: &Architecture) -> usize {
+    if architecture.compact {
+        slot_to_value(architecture) - POOL_RESULT_LATENCY
+    } else {
+        0
+    }
+}
+
 /// From `start` of an Add to its first slot.
 pub const ADD_START: usize = 1;
 
-/// Cycles of Add for a word of every column: three slots (a, b, sum).
-pub const ADD_WORD_CYCLES: usize = 3 * SLOT_CYCLES_MIN;
+/// When the three slots of a word of an Add (a, b, their sum) start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddTiming {
+    /// From the slot of a to that of b.
+    pub b: usize,
+    /// From the slot of a to that of the sum.
+    pub sum: usize,
+    /// From a word to the next: if it is less than `sum`, the sum's slot is the last one of the next word.
+    pub word: usize,
+}
 
-/// From `start` to `done` of an Add of `words` words a column. Word n's slots of a and b start at
-/// `start + ADD_START + 12 n` and 4 later; its sum's 12 + 8 after a's, when both scaled addends are there.
+/// Timing of an Add's words. The sum starts when both scaled addends are there; with `compact` before the next word, without it a word later.
+#[must_use]
+pub fn add_timing(architecture: &Architecture) -> AddTiming {
+    let b = slot_spacing(architecture, QUAD);
+    if architecture.compact {
+        let sum = b + post_scaled_latency(architecture) + QUAD;
+        let word = sum + b;
+        AddTiming { b, sum, word }
+    } else {
+        let word = 3 * b;
+        let sum = word + 2 * b;
+        AddTiming { b, sum, word }
+    }
+}
+
+/// From `start` to `done` of an Add of `words` words a column. Word n's slot of a starts at `start + ADD_START + n * word`.
 #[must_use]
 pub fn add_cycles(architecture: &Architecture, words: usize) -> usize {
-    ADD_START + ADD_WORD_CYCLES * words + 2 * SLOT_CYCLES_MIN + slot_to_done(architecture)
+    let timing = add_timing(architecture);
+    ADD_START + timing.word * words.saturating_sub(1) + timing.sum + slot_to_done(architecture)
 }
