@@ -1,7 +1,7 @@
 //! The array: `lane_rows` rows of `columns` lanes, all on the same filter and plane, each lane on its own output pixel.
 //!
-//! Ports, with the cycle in which they are for row 0, whose lanes use them a cycle later; row r uses them r cycles after row 0
-//! (systolic). `x_bus` carries row r's words r cycles after `capture`.
+//! Ports, with the cycle in which they are for row 0, whose lanes use them a cycle later (at once if `compact`); row r uses them r cycles
+//! after row 0 (systolic). `x_bus` carries row r's words r cycles after `capture`.
 //!
 //! | port | bits | |
 //! |---|---|---|
@@ -45,7 +45,7 @@ pub fn build(architecture: &Architecture) -> Module {
         .iter()
         .map(|name| module.input(name, 32 * architecture.columns))
         .collect();
-    let words = words(&module, &buses);
+    let words = words(&module, architecture, &buses);
     let dot_inputs = DotInputs::declare(&module, architecture);
     let mut dot_controls = dot::controls(&module, architecture, &dot_inputs);
     let widths: Vec<(&str, usize)> = dot_controls
@@ -71,6 +71,9 @@ pub fn build(architecture: &Architecture) -> Module {
     let mut rows = Vec::with_capacity(architecture.lane_rows);
     for index in 0..architecture.lane_rows {
         for (group, controls) in groups.iter_mut().enumerate() {
+            if index == 0 && architecture.compact {
+                continue;
+            }
             let name = format!("row_{index}_{group}");
             let held = format!("{name}_reset");
             let [reset] = apart::near(&module, architecture, &held, [&module.reset()]);
@@ -181,15 +184,18 @@ impl Feed {
 }
 
 /// The words of each column as the lanes take them, those of the first bus lowest.
-fn words(module: &Module, buses: &[Net]) -> Vec<Net> {
+fn words(module: &Module, architecture: &Architecture, buses: &[Net]) -> Vec<Net> {
     (0..buses[0].width() / 32)
         .map(|column| {
             let words: Vec<Net> = buses
                 .iter()
                 .map(|bus| module.slice(bus, 32 * column, 32))
                 .collect();
-            let word = module.concat(&words.iter().collect::<Vec<_>>());
-            dot::signed(module, &module.registered(&format!("x_{column}"), &word))
+            let mut word = module.concat(&words.iter().collect::<Vec<_>>());
+            if !architecture.compact {
+                word = module.registered(&format!("x_{column}"), &word);
+            }
+            dot::signed(module, &word)
         })
         .collect()
 }

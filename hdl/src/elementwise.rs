@@ -28,6 +28,7 @@
 use crate::{
     activation_memory::address_bits,
     builder::{Module, Net},
+    count::low_bits,
     post::ADD_VALUE_BITS,
 };
 use bitweft_isa::{
@@ -162,22 +163,33 @@ fn slots<'a>(m: &'a Module, architecture: &Architecture, begin: &Net) -> Phases<
 /// Addresses of a and b in turn.
 fn addresses(m: &Module, begin: &Net, phases: &Phases<'_>, architecture: &Architecture) {
     let bits = address_bits(architecture);
-    let first = Latencies::new(architecture).address - 1;
+    let [base_a, base_b] = ["in_base", "row_stride"].map(|base| low_bits(m, &m.field(base), bits));
+    let read = Latencies::new(architecture).address;
+    if architecture.compact {
+        let take = m.or(&phases.at(read), &phases.at(read + phases.timing.b));
+        let changes = m.or(begin, &take);
+        let [this, other] = ["word", "other_word"].map(|name| m.register(name, bits));
+        m.clocked_enable(&this, &m.mux(begin, &base_a, &other), &changes);
+        m.clocked_enable(
+            &other,
+            &m.mux(begin, &base_b, &m.increment(&this)),
+            &changes,
+        );
+        m.output("elementwise_address", &this);
+        m.output("elementwise_select", &phases.active);
+        return;
+    }
     let address = m.register("address", bits);
-    let take_a = phases.at(first);
-    let take_b = phases.at(first + phases.timing.b);
-    let word = |name: &str, base: &str, take: &Net| {
-        let field = m.field(base);
-        if bits < field.width() {
-            m.unused(&m.slice(&field, bits, field.width() - bits));
-        }
+    let take_a = phases.at(read - 1);
+    let take_b = phases.at(read - 1 + phases.timing.b);
+    let word = |name: &str, base: &Net, take: &Net| {
         let word = m.register(name, bits);
-        let next = m.mux(begin, &m.truncate(&field, bits), &m.increment(&word));
+        let next = m.mux(begin, base, &m.increment(&word));
         m.clocked_enable(&word, &next, &m.or(begin, take));
         word
     };
-    let a = word("word_a", "in_base", &take_a);
-    let b = word("word_b", "row_stride", &take_b);
+    let a = word("word_a", &base_a, &take_a);
+    let b = word("word_b", &base_b, &take_b);
     m.clocked_enable(&address, &m.mux(&take_a, &a, &b), &m.or(&take_a, &take_b));
     m.output("elementwise_address", &address);
     m.output("elementwise_select", &phases.active);

@@ -87,6 +87,10 @@ fn horner(module: &Module, architecture: &Architecture, sum: &Net) -> Net {
     let doubled = module.shift_left(&horner, 1);
     let sum = module.sign_extend(sum, bits);
     let next = match architecture.lane {
+        LaneKind::Table if architecture.compact => {
+            let sum = module.xor(&sum, &module.repeat(&sign, bits));
+            module.add_gated(&sum, &doubled, &module.not(&first))
+        }
         LaneKind::Table => {
             let doubled = module.gate(&doubled, &module.not(&first));
             module.add_complement(&doubled, &sum, &sign)

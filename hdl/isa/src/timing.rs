@@ -164,10 +164,10 @@ pub const DRAINED_TO_PLANE: usize = 2;
 pub const POOL_WINDOW_CYCLES_MIN: usize = 4;
 
 /// From `accumulator_drain` at the array to row 0's value on the drain bus; row r's follows r cycles later. The rows' values are
-/// or-ed in two cycles, in one if `compact`.
+/// or-ed in two cycles, in one if `compact`, where row 0 has no register of its controls either.
 #[must_use]
 pub fn drain_latency(architecture: &Architecture) -> usize {
-    5 - usize::from(architecture.compact)
+    if architecture.compact { 3 } else { 5 }
 }
 
 /// Cycles of a descriptor besides those from its unit's `start` to the unit's `done` (both cycles counted as one

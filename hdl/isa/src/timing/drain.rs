@@ -28,7 +28,7 @@ pub const SLOT_CYCLES_MIN: usize = 4;
 /// register a field holds it for all of the slot's values.
 #[must_use]
 pub fn record_changes(architecture: &Architecture) -> usize {
-    SLOT_CYCLES_MIN + if architecture.compact { 2 } else { 0 }
+    SLOT_CYCLES_MIN + usize::from(architecture.compact)
 }
 
 /// Slots of so many values start at least so many cycles apart, where they have different records.
