@@ -50,7 +50,7 @@ pub fn write_to_read(architecture: &Architecture) -> usize {
     1 + usize::from(architecture.is_wide())
 }
 
-/// Of the memories; before them is the register behind the choice of address, behind them (unless `compact`) that behind the choice
+/// Of block memories; before them is the register behind the choice of address, behind them (unless `compact`) that behind the choice
 /// of halves, on the way to the middle of the die.
 const MEMORY_LATENCY: usize = 2;
 

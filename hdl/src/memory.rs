@@ -263,7 +263,7 @@ fn zero_extended(name: &str, from: usize, to: usize) -> String {
 ///
 /// Ports as [`Memory`] in block RAM of latency 2, but for `write_enable` (one bit a byte). On ECP5 the registers are those of
 /// blocks no deeper than 2048 words, and the choice among them comes behind. In single-port RAM (four bytes, at most 16384 words)
-/// there is an input `memory_clock`, twice as fast as `clock` and rising with it, which only the cells of iCE40 read.
+/// the latency is 1, and there is an input `memory_clock`, twice as fast as `clock` and rising with it, which only the cells of iCE40 read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteMemory {
     /// [`Storage::Block`] or [`Storage::SinglePort`].
@@ -275,6 +275,15 @@ pub struct ByteMemory {
 }
 
 impl ByteMemory {
+    /// Cycles from address to data.
+    #[must_use]
+    pub fn latency(&self) -> usize {
+        match self.storage {
+            Storage::SinglePort => 1,
+            _ => 2,
+        }
+    }
+
     /// The memory as a module.
     ///
     /// # Panics
@@ -328,14 +337,17 @@ impl ByteMemory {
             })
             .collect();
         let top = 8 * self.bytes - 1;
+        let (registers, read, second) = match self.latency() {
+            1 => ("read_0", "read_0", ""),
+            _ => ("read_0, read_1", "read_1", "\n    read_1 <= read_0;"),
+        };
         module.raw(&format!(
             "(* no_rw_check, ram_style = \"block\" *) reg [{top}:0] words [0:{}];
-reg [{top}:0] read_0, read_1;
-assign read = read_1;
+reg [{top}:0] {registers};
+assign read = {read};
 always @(posedge clock) begin
 {}
-    read_0 <= words[read_address];
-    read_1 <= read_0;
+    read_0 <= words[read_address];{second}
 end",
             self.depth - 1,
             writes.join("\n")

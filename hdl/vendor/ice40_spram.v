@@ -16,15 +16,14 @@ module ice40_single_port_memory (
 endmodule
 
 // 32 bits with a write enable a byte; a read and a write in every cycle of `clock`, one in each half of it: `memory_clock` is twice as
-// fast and rises where `clock` does. The read comes first, of the address of the cycle before: read latency 2.
+// fast and rises where `clock` does. The read comes first: read latency 1, of an address that is there early in the cycle.
 //
 //   clock          _/~~~\___/~~~\___/~~~\_
 //   memory_clock   _/~\_/~\_/~\_/~\_/~\_/~
 //   reads           ~~~~\___/~~~\___/~~~
 //   read_address    X a     X
-//   held                    X a     X
-//   out                         X a X       (to read_data at the edge of `clock`)
-//   read_data                       X a     X
+//   out                 X a X               (to read_data at the edge of `clock`)
+//   read_data               X a     X
 module ice40_double_rate_memory (
     input  wire        clock,
     input  wire        memory_clock,
@@ -36,16 +35,14 @@ module ice40_double_rate_memory (
 );
     reg toggle, seen;
     initial toggle = 1'b0;
-    reg [13:0] held;
     wire [31:0] out;
     always @(posedge clock) begin
         toggle <= !toggle;
-        held <= read_address;
         read_data <= out;
     end
     always @(posedge memory_clock) seen <= toggle;
     wire reads = toggle ^ seen;
-    wire [13:0] address = reads ? held : write_address;
+    wire [13:0] address = reads ? read_address : write_address;
     genvar half;
     generate
         for (half = 0; half < 2; half = half + 1) begin : part

@@ -27,7 +27,7 @@
 
 use crate::{
     ROWS_MAX,
-    architecture::{Architecture, LaneKind},
+    architecture::{Architecture, LaneKind, Storage},
 };
 
 mod drain;
@@ -83,10 +83,14 @@ pub const FETCH_START: usize = 3;
 pub const ISSUE_START: usize = 3;
 
 /// From a read address at the activation memory to the word on `read_data`: register behind the choice of
-/// address, RAM output, fabric register, and unless `compact` a register behind the choice of halves.
+/// address, RAM output, fabric register (one cycle both with single-port RAM), and unless `compact` a register behind the choice of halves.
 #[must_use]
 pub fn activation_read_latency(architecture: &Architecture) -> usize {
-    4 - usize::from(architecture.compact)
+    let memory = match architecture.activation_storage {
+        Storage::SinglePort => 1,
+        _ => 2,
+    };
+    1 + memory + usize::from(!architecture.compact)
 }
 
 /// From the issue of an access to its bank addresses (registered) at the activation memory.

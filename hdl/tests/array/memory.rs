@@ -208,7 +208,10 @@ fn check_bytes(memory: &ByteMemory, cells: Cells) {
         for byte in (0..memory.bytes).filter(|&byte| enables[byte]) {
             words.insert((to, byte), value[byte]);
         }
-        for (byte, known) in expected[expected.len() - 2].iter().enumerate() {
+        for (byte, known) in expected[expected.len() - memory.latency()]
+            .iter()
+            .enumerate()
+        {
             if let Some(known) = known {
                 let got = model.get(found) >> (8 * byte) & 255;
                 assert_eq!(got, u64::from(*known), "cycle {cycle}, byte {byte}");
