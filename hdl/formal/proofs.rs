@@ -113,6 +113,17 @@ const DOTS: Proof = Proof {
     ..PLAIN
 };
 
+const REQUANTIZER: Proof = Proof {
+    bound_to: Some("requantizer"),
+    properties: include_str!("requantizer.sv"),
+    top: "requantizer",
+    mode: "bmc",
+    depth: 10,
+    cover_depth: 10,
+    mutated: &[("requantizer", "")],
+    ..PLAIN
+};
+
 const CARRY: Proof = Proof {
     mode: "bmc",
     depth: 1,
@@ -192,16 +203,18 @@ pub(crate) const PROOFS: &[Proof] = &[
     Proof {
         name: "requantizer",
         claim: "y and byte are the formula's, both roundings, full width, for any products in the multipliers",
-        verilog: || requantizer().verilog(),
-        bound_to: Some("requantizer"),
-        properties: include_str!("requantizer.sv"),
-        top: "requantizer",
-        mode: "bmc",
-        depth: 10,
-        cover_depth: 10,
+        verilog: || requantizer(false).verilog(),
         script: "proc\ncutpoint */w:held\n",
-        mutated: &[("requantizer", "")],
-        ..PLAIN
+        ..REQUANTIZER
+    },
+    Proof {
+        name: "requantizer_compact",
+        claim: "the same, its sums and shifts in blocks that multiply and add",
+        verilog: || requantizer(true).verilog(),
+        defines: &["COMPACT"],
+        cover_defines: &["COMPACT"],
+        script: "proc\ncutpoint */w:product\n",
+        ..REQUANTIZER
     },
     Proof {
         name: "dots",

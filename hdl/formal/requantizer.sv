@@ -1,6 +1,7 @@
     // Bound into `requantizer`: what comes out 7 and 9 cycles after a value equals the formula of `isa::record`, whatever the stages held and
     // whatever comes before and behind. The four 16-bit products are any numbers of a product's range and sign: with
     // s * m = s0 m0 + (s0 m1 + s1 m0) 2^16 + s1 m1 2^32 the formula holds for the product of the operands, which are checked at the multipliers.
+    // With COMPACT the multipliers are those of `multiply_add`, a cycle earlier; those that shift are any that multiply by powers of two rightly.
     reg [3:0] step = 4'd0;
     always @(posedge clock) if (step != 4'd15) step <= step + 4'd1;
     reg steady_double;
@@ -30,18 +31,43 @@
         assert ({ \multiply_low_high.b , \multiply_low_low.b } == {1'b0, mantissa});
         assert ({ \multiply_high_high.b , \multiply_high_low.b } == {1'b0, mantissa});
     end
-    // Their products, two cycles later.
-    wire signed [63:0] low = {32'd0, low_low};
-    wire signed [63:0] across = $signed({32'd0, low_high}) + $signed({{32{high_low[31]}}, high_low});
-    wire signed [63:0] high = {{32{high_high[31]}}, high_high};
+    // Their products, in cycle PRODUCTS.
+`ifdef COMPACT
+    localparam [3:0] PRODUCTS = 4'd2;
+    (* hierconn *) wire [33:0] \multiply_low_low.product , \multiply_low_high.product , \multiply_high_low.product , \multiply_high_high.product ;
+    wire [31:0] low_low_now = \multiply_low_low.product [31:0], low_high_now = \multiply_low_high.product [31:0];
+    wire [31:0] high_low_now = \multiply_high_low.product [31:0], high_high_now = \multiply_high_high.product [31:0];
+    // Products with powers of two.
+    (* hierconn *) wire signed [16:0] \multiply_shift_low.left , \multiply_shift_high.left , \multiply_right_low.left , \multiply_right_high.left ;
+    (* hierconn *) wire [16:0] \multiply_shift_low.right , \multiply_shift_high.right , \multiply_right_low.right , \multiply_right_high.right ;
+    (* hierconn *) wire [33:0] \multiply_shift_low.product , \multiply_shift_high.product , \multiply_right_low.product , \multiply_right_high.product ;
+    wire signed [33:0] shift_low_wide = \multiply_shift_low.left , shift_high_wide = \multiply_shift_high.left ;
+    wire signed [33:0] right_low_wide = \multiply_right_low.left , right_high_wide = \multiply_right_high.left ;
+    genvar place;
+    generate for (place = 0; place < 16; place = place + 1) begin : power
+        always @* begin
+            if ( \multiply_shift_low.right == 17'd1 << place) assume ( \multiply_shift_low.product == shift_low_wide <<< place);
+            if ( \multiply_shift_high.right == 17'd1 << place) assume ( \multiply_shift_high.product == shift_high_wide <<< place);
+            if ( \multiply_right_low.right == 17'd1 << place) assume ( \multiply_right_low.product == right_low_wide <<< place);
+            if ( \multiply_right_high.right == 17'd1 << place) assume ( \multiply_right_high.product == right_high_wide <<< place);
+        end
+    end endgenerate
+`else
+    localparam [3:0] PRODUCTS = 4'd3;
+    wire [31:0] low_low_now = low_low, low_high_now = low_high, high_low_now = high_low, high_high_now = high_high;
+`endif
+    wire signed [63:0] low = {32'd0, low_low_now};
+    wire signed [63:0] across = $signed({32'd0, low_high_now}) + $signed({{32{high_low_now[31]}}, high_low_now});
+    wire signed [63:0] high = {{32{high_high_now[31]}}, high_high_now};
     wire signed [63:0] product_now = low + (across <<< 16) + (high <<< 32);
-    always @* if (step == 4'd3) begin
-        assume (low_low <= 32'hfffe0001 && low_high <= 32'h7ffe8001);
-        assume ($signed(high_low) >= -32'sd2147450880 && $signed(high_low) <= 32'sd2147385345);
-        assume ($signed(high_high) >= -32'sd1073709056 && $signed(high_high) <= 32'sd1073676289);
+    always @* if (step == PRODUCTS) begin
+        assume (low_low_now <= 32'hfffe0001 && low_high_now <= 32'h7ffe8001);
+        assume ($signed(high_low_now) >= -32'sd2147450880 && $signed(high_low_now) <= 32'sd2147385345);
+        assume ($signed(high_high_now) >= -32'sd1073709056 && $signed(high_high_now) <= 32'sd1073676289);
         assume (s < 0 ? product_now <= 0 : product_now >= 0);
+        assume (s < 0 ? $signed(high_low_now) <= 0 : $signed(high_low_now) >= 0);
     end
-    always @(posedge clock) if (step == 4'd3) p <= product_now;
+    always @(posedge clock) if (step == PRODUCTS) p <= product_now;
 
     // The formula.
     wire signed [63:0] first = (p + (rounding_double ? 64'sd1073741824 : 64'sd0)) >>> 31;

