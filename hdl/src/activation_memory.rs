@@ -88,7 +88,7 @@ struct LaneWrite {
 #[must_use]
 pub fn activation_memory(architecture: &Architecture) -> Module {
     let columns = architecture.columns;
-    let module = Module::new("activation_memory");
+    let module = Module::of(architecture, "activation_memory");
     let bits = address_bits(architecture);
     let host_address = module.input("host_address", bits);
     let reads = read_addresses(&module, columns, &host_address);

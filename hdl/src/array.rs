@@ -40,7 +40,7 @@ use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 /// The array as a module named `array`.
 #[must_use]
 pub fn build(architecture: &Architecture) -> Module {
-    let module = Module::new("array");
+    let module = Module::of(architecture, "array");
     let buses: Vec<Net> = ["x_bus", "x_bus_odd"][..architecture.fill_words]
         .iter()
         .map(|name| module.input(name, 32 * architecture.columns))

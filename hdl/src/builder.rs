@@ -9,7 +9,7 @@
 //! `clock` and `reset` (synchronous, active high) become inputs of a module when its first register or instance needs
 //! them, and are passed to instances without being listed.
 
-use bitweft_isa::descriptor::FIELDS;
+use bitweft_isa::{architecture::Architecture, descriptor::FIELDS};
 use rust_hdl::prelude::{
     Atom, AtomKind, Block, Logic, PinConstraint, Probe, TypeDescriptor, TypeKind, VCDValue,
     Verilog, VerilogLiteral,
@@ -133,6 +133,8 @@ struct Contents {
 pub struct Module {
     name: Rc<str>,
     id: usize,
+    /// Of a unit whose inputs are descriptor fields.
+    architecture: Option<Rc<Architecture>>,
     contents: Rc<RefCell<Contents>>,
 }
 
@@ -163,7 +165,17 @@ impl Module {
         Self {
             name: name.as_ref().into(),
             id: next_id(),
+            architecture: None,
             contents: Rc::default(),
+        }
+    }
+
+    /// An empty module that may have descriptor fields as inputs.
+    #[must_use]
+    pub fn of(architecture: &Architecture, name: impl AsRef<str>) -> Self {
+        Self {
+            architecture: Some(Rc::new(architecture.clone())),
+            ..Self::new(name)
         }
     }
 
@@ -183,16 +195,19 @@ impl Module {
         self.declare(name, width, AtomKind::InputParameter, true)
     }
 
-    /// An input named and sized as the field of that name in [`FIELDS`].
+    /// An input named as the field of that name in [`FIELDS`], of the bits that the architecture holds.
     ///
     /// # Panics
-    /// There is no such field.
+    /// There is no such field, or the module is of no architecture.
     pub fn field(&self, name: &str) -> Net {
         let field = FIELDS.iter().find(|field| field.name == name);
-        let bits = field
-            .unwrap_or_else(|| panic!("{}.{name}: no such descriptor field", self.name))
-            .bits;
-        self.input(name, bits)
+        let (Some(field), Some(architecture)) = (field, &self.architecture) else {
+            panic!(
+                "{}.{name}: no such descriptor field, or no architecture",
+                self.name
+            )
+        };
+        self.input(name, architecture.field_bits(field))
     }
 
     /// An output driven by `net`.

@@ -139,7 +139,7 @@ pub(crate) fn signed(module: &Module, word: &Net) -> Net {
 /// A dot unit with controls of its own.
 #[must_use]
 pub fn build(architecture: &Architecture) -> Module {
-    let module = Module::new("dot");
+    let module = Module::of(architecture, "dot");
     let captured = module.input("captured", 32 * architecture.fill_words);
     let captured = signed(&module, &captured);
     let inputs = DotInputs::declare(&module, architecture);

@@ -97,7 +97,7 @@ struct Slot {
 /// The unit as a module.
 #[must_use]
 pub fn drain(architecture: &Architecture) -> Module {
-    let module = Module::new("drain");
+    let module = Module::of(architecture, "drain");
     let m = &module;
     let opcode = m.field("opcode");
     let is = |name: &str, code: Opcode| m.registered(name, &m.equals(&opcode, code as u64));

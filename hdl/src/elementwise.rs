@@ -106,7 +106,7 @@ impl Phases<'_> {
 /// The unit as a module.
 #[must_use]
 pub fn elementwise(architecture: &Architecture) -> Module {
-    let module = Module::new("elementwise");
+    let module = Module::of(architecture, "elementwise");
     let m = &module;
     let start = m.input("start", 1);
     let begin = m.and(&start, &m.equals(&m.field("opcode"), Opcode::Add as u64));

@@ -77,7 +77,7 @@ pub const FILL_ENTRY_BITS: usize = 3;
 /// The unit as a module.
 #[must_use]
 pub fn fetch(architecture: &Architecture) -> Module {
-    let module = Module::new("fetch");
+    let module = Module::of(architecture, "fetch");
     let stride = Stride::new(&module, architecture);
     let paired = module.field("paired");
     let pairing = Pairing::new(&module, architecture, paired);

@@ -66,7 +66,7 @@ pub fn plane_address_bits(architecture: &Architecture) -> usize {
 /// The unit as a module.
 #[must_use]
 pub fn issue(architecture: &Architecture) -> Module {
-    let module = Module::new("issue");
+    let module = Module::of(architecture, "issue");
     let plane = chunks::planes(&module, architecture);
     let (word, flag) = memory::read(&module, architecture, &plane.address);
     controls::controls(&module, architecture, &plane, &word, &flag);

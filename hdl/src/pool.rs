@@ -54,7 +54,7 @@ struct Controls {
 /// The unit as a module.
 #[must_use]
 pub fn pool(architecture: &Architecture) -> Module {
-    let module = Module::new("pool");
+    let module = Module::of(architecture, "pool");
     let m = &module;
     let opcode = m.field("opcode");
     let maximum = m.equals(&opcode, Opcode::MaxPool as u64);

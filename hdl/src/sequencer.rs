@@ -71,7 +71,7 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     let row_address = m.input("row_address", ADDRESS_BITS);
     m.unused(&row_address);
     let word = m.wire("program_word", 32);
-    let opcode = fields(&m, &word, &step, &load);
+    let opcode = fields(&m, architecture, &word, [&step, &load]);
 
     let operations = [
         Opcode::Convolution,
@@ -233,14 +233,15 @@ fn shared_memory(m: &Module, rows: &Rows<'_>, word: &Net) -> Net {
 }
 
 /// The field registers, as the program's words pass by; gives the opcode.
-fn fields(m: &Module, word: &Net, step: &Net, load: &Net) -> Net {
+fn fields(m: &Module, architecture: &Architecture, word: &Net, [step, load]: [&Net; 2]) -> Net {
     let mut opcode = m.literal(0, 4);
     let used = FIELDS.iter().map(|field| field.word).max().unwrap_or(0);
     for at in 0..=used {
         let arrived = m.and(load, &m.equals(step, (at + MEMORY_LATENCY) as u64));
         for field in FIELDS.iter().filter(|field| field.word == at) {
-            let register = m.register(&format!("{}_q", field.name), field.bits);
-            m.clocked_enable(&register, &m.slice(word, field.low, field.bits), &arrived);
+            let bits = architecture.field_bits(field);
+            let register = m.register(&format!("{}_q", field.name), bits);
+            m.clocked_enable(&register, &m.slice(word, field.low, bits), &arrived);
             m.output(field.name, &register);
             if field.name == "opcode" {
                 opcode = register;

@@ -64,7 +64,7 @@ struct Place {
 /// The unit as a module.
 #[must_use]
 pub fn write_back(architecture: &Architecture) -> Module {
-    let module = Module::new("write_back");
+    let module = Module::of(architecture, "write_back");
     let m = &module;
     let place = place(m, architecture);
     let ways = ways(m, architecture, &place);

@@ -63,6 +63,7 @@ impl Site<'_> {
                 "stride {stride_height}x{stride_width}: horizontal strides are 1 or 2, vertical 1 to 15"
             )));
         }
+        self.check_reach(window, [stride_height, stride_width])?;
         let input = self.inputs[0];
         let columns_i = integer(columns);
         let pixel_stride = integer(input.quads());
@@ -94,6 +95,36 @@ impl Site<'_> {
         descriptor.origin_y = -top;
         descriptor.origin_x = -left;
         Ok(())
+    }
+
+    /// The last windows must end where pixels still have coordinates.
+    fn check_reach(&self, window: &Window, strides: [usize; 2]) -> Result<(), CompileError> {
+        let width = self
+            .output
+            .width
+            .next_multiple_of(self.architecture.columns);
+        let last = |positions: usize, stride: usize, kernel: usize, pad: usize| {
+            ((positions - 1) * stride + kernel - 1).saturating_sub(pad)
+        };
+        let (kernel, pad) = (window, window.padding);
+        let rows = last(
+            self.output.height,
+            strides[0],
+            kernel.kernel_height,
+            pad.top,
+        );
+        let columns = last(width, strides[1], kernel.kernel_width, pad.left);
+        let limit = self.architecture.last_coordinate();
+        let reached = rows.max(columns);
+        if reached <= limit {
+            return Ok(());
+        }
+        Err(CompileError::TooSmall {
+            layer: self.layer.name.clone(),
+            field: "image_side_max",
+            needed: reached.div_ceil(2),
+            available: self.architecture.image_side_max,
+        })
     }
 }
 

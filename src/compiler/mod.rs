@@ -16,8 +16,8 @@ pub use prediction::Prediction;
 
 use crate::model::integer::{IntegerLayer, IntegerNetwork, IntegerOp, TensorId};
 use bitweft_isa::{
-    architecture::Architecture, descriptor::Descriptor, image::Image, layout::Placement,
-    record::Record,
+    architecture::Architecture, descriptor::Descriptor, field::LimitError, image::Image,
+    layout::Placement, record::Record,
 };
 
 /// Why a network cannot run on an architecture.
@@ -44,6 +44,14 @@ pub enum CompileError {
         needed: usize,
         /// Value of the architecture.
         available: usize,
+    },
+    /// A descriptor's number is larger than what a compact processor holds.
+    #[error("layer `{layer}` does not fit the architecture: {limit}")]
+    Limit {
+        /// Layer name.
+        layer: String,
+        /// Field, value, and the architecture parameter that would have to be larger.
+        limit: LimitError,
     },
     /// A number exceeds what the datapath holds, for some input.
     #[error(

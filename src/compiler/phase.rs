@@ -96,8 +96,14 @@ impl Memories {
         };
         operation.descriptor.plane_base = super::geometry::integer(self.plane_count);
         operation.descriptor.record_base = super::geometry::integer(self.record_count);
-        let words = operation
-            .descriptor
+        let descriptor = &operation.descriptor;
+        descriptor
+            .check(architecture)
+            .map_err(|limit| CompileError::Limit {
+                layer: layer.into(),
+                limit,
+            })?;
+        let words = descriptor
             .encode()
             .map_err(|error| field(error.to_string()))?;
         self.program

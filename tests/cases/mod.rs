@@ -14,7 +14,10 @@ use bitweft::model::{
         Rounding,
     },
 };
-use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
+use bitweft_isa::{
+    architecture::{Architecture, LaneKind, Storage},
+    descriptor::IMAGE_SIDE_MAX,
+};
 use ndarray::{Array1, Array3, Array4};
 
 /// A reproducible stream of numbers.
@@ -521,6 +524,7 @@ pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
         fill_words: 1,
         control_groups: 1,
         compact: false,
+        image_side_max: IMAGE_SIDE_MAX,
         accumulator_bits: 32,
         accumulator_depth: 64,
         accumulator_storage: Storage::Block,

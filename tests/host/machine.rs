@@ -4,7 +4,10 @@
 #[path = "../cases/mod.rs"]
 mod cases;
 
-use bitweft::model::integer::IntegerOp;
+use bitweft::model::{
+    float::{Padding, Shape},
+    integer::{IntegerOp, Rounding},
+};
 use bitweft::{
     compiler::{CompileError, Prediction, compile, cycles},
     golden::{machine::Machine, network},
@@ -136,6 +139,42 @@ fn what_does_not_fit_is_refused_with_what_would_do() {
         )
     });
     assert!(failing, "some case must exceed 20 bits");
+}
+
+#[test]
+fn what_a_compact_machine_does_not_hold_is_refused_by_name() {
+    let mut compact = architecture(1, 4);
+    (compact.compact, compact.image_side_max) = (true, 255);
+    let of = |width: usize, pad: Padding| {
+        let shape = Shape {
+            height: 1,
+            width,
+            channels: 3,
+        };
+        let mut builder = cases::Builder::new("row", 5, Rounding::Single, shape);
+        builder.pool(0, cases::window(1, 2, 2, pad), true);
+        builder.network
+    };
+    compile(&of(255, Padding::default()), &compact).expect("255 columns");
+    let wide = of(256, Padding::default());
+    let error = compile(&wide, &compact).expect_err("too wide");
+    let text = error.to_string();
+    let parts = ["layer `pool0`", "`in_width` is 256", "image_side_max"];
+    assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    let right = Padding {
+        right: 258,
+        ..Padding::default()
+    };
+    let padded = of(254, right);
+    let error = compile(&padded, &compact).expect_err("reaches too far");
+    let CompileError::TooSmall { field, needed, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!((field, needed), ("image_side_max", 256));
+    compact.image_side_max = 511;
+    for network in [wide, padded] {
+        compile(&network, &compact).expect("what they asked for is enough");
+    }
 }
 
 #[test]

@@ -51,9 +51,13 @@ pub struct Architecture {
     /// processor is taken to be spread over a large die: what goes all over it has registers on the way.
     #[serde(default = "one")]
     pub control_groups: usize,
-    /// Fewer registers between units, for a small part with a slow clock: less area and fewer cycles, at fewer MHz.
+    /// Fewer registers between units, for a small part with a slow clock: less area and fewer cycles, at fewer MHz. Numbers of a
+    /// descriptor have as many bits as its memories and `image_side_max` take.
     #[serde(default)]
     pub compact: bool,
+    /// Rows and columns of an image or a kernel, at most: one less than a power of two, 15 to 4095; less than 4095 with `compact`.
+    #[serde(default = "image_side_max")]
+    pub image_side_max: usize,
     /// Bits of an accumulator; 20 to 32.
     pub accumulator_bits: usize,
     /// Accumulators a lane; two halves of `positions_max` each. A power of two.
@@ -88,6 +92,10 @@ fn one() -> usize {
 
 fn rows_max() -> usize {
     ROWS_MAX
+}
+
+fn image_side_max() -> usize {
+    descriptor::IMAGE_SIDE_MAX
 }
 
 fn block() -> Storage {
@@ -145,7 +153,7 @@ impl Architecture {
     /// # Errors
     /// The first field out of range.
     pub fn check(&self) -> Result<(), ArchitectureError> {
-        let rules: [(&'static str, usize, bool, &'static str); 12] = [
+        let rules: [(&'static str, usize, bool, &'static str); 13] = [
             (
                 "lane_rows",
                 self.lane_rows,
@@ -179,6 +187,15 @@ impl Architecture {
                 (1..=self.columns).contains(&self.control_groups)
                     && !(self.compact && self.is_wide()),
                 "1 to the number of columns, and 1 with compact = true",
+            ),
+            (
+                "image_side_max",
+                self.image_side_max,
+                self.image_side_max == descriptor::IMAGE_SIDE_MAX
+                    || self.compact
+                        && (self.image_side_max + 1).is_power_of_two()
+                        && (15..=descriptor::IMAGE_SIDE_MAX).contains(&self.image_side_max),
+                "4095, or with compact = true any one less than a power of two from 15 on",
             ),
             (
                 "accumulator_bits",
@@ -350,10 +367,14 @@ impl Architecture {
     }
 
     /// 32 bits that differ between architectures and contract versions: the head of SHA-256 over the
-    /// version and all parameters.
+    /// version and all parameters (`image_side_max` only where it may be chosen).
     #[must_use]
     pub fn fingerprint(&self) -> u32 {
-        let digest = Sha256::digest(format!("bitweft isa {VERSION}: {self:?}").as_bytes());
+        let mut text = format!("bitweft isa {VERSION}: {self:?}");
+        if !self.compact {
+            text = text.replace(&format!(" image_side_max: {},", self.image_side_max), "");
+        }
+        let digest = Sha256::digest(text.as_bytes());
         u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]])
     }
 }
@@ -411,6 +432,16 @@ mod tests {
                 "control_groups",
                 "quads = 4",
                 "compact = true\ncontrol_groups = 2\nquads = 4",
+            ),
+            (
+                "image_side_max",
+                "quads = 4",
+                "compact = true\nimage_side_max = 250\nquads = 4",
+            ),
+            (
+                "image_side_max",
+                "quads = 4",
+                "image_side_max = 255\nquads = 4",
             ),
         ] {
             let error = Architecture::from_toml(&text.replace(from, to)).expect_err(to);

@@ -7,6 +7,7 @@
 //! order. A *position* is an accumulator: 0 holds the sum of inputs, 1.. the filters of non-zero width.
 
 use crate::codes::codes;
+use std::ops::RangeInclusive;
 
 /// 32-bit words of a descriptor.
 pub const WORDS: usize = 16;
@@ -16,6 +17,8 @@ pub const ACTIVATION_ADDRESS_BITS: usize = 16;
 pub const PLANE_ADDRESS_BITS: usize = 20;
 /// Bits of a record address.
 pub const RECORD_ADDRESS_BITS: usize = 16;
+/// Rows and columns of an image, at most.
+pub const IMAGE_SIDE_MAX: usize = (1 << 12) - 1;
 
 codes! {
 /// What a descriptor does.
@@ -50,6 +53,17 @@ pub struct Field {
     pub text: &'static str,
 }
 
+impl Field {
+    /// Values that so many bits of it hold.
+    pub(crate) fn range(&self, bits: usize) -> RangeInclusive<i64> {
+        if self.signed {
+            -(1 << (bits - 1))..=(1 << (bits - 1)) - 1
+        } else {
+            0..=(1 << bits) - 1
+        }
+    }
+}
+
 macro_rules! fields {
     ($($(#[doc = $text:literal])* $name:ident: $word:literal, $low:literal, $bits:literal, $signed:literal;)*) => {
         /// Fields of a descriptor as numbers.
@@ -67,7 +81,7 @@ macro_rules! fields {
         },)*];
 
         impl Descriptor {
-            fn values(&self) -> Vec<i64> { vec![$(self.$name),*] }
+            pub(crate) fn values(&self) -> Vec<i64> { vec![$(self.$name),*] }
             fn from_values(values: &[i64]) -> Self {
                 let mut values = values.iter().copied();
                 Self { $($name: values.next().unwrap_or(0),)* }
@@ -168,15 +182,7 @@ impl Descriptor {
     pub fn encode(&self) -> Result<[u32; WORDS], FieldError> {
         let mut words = [0_u32; WORDS];
         for (field, value) in FIELDS.iter().zip(self.values()) {
-            let (low, high) = if field.signed {
-                (
-                    -(1_i64 << (field.bits - 1)),
-                    (1_i64 << (field.bits - 1)) - 1,
-                )
-            } else {
-                (0, (1_i64 << field.bits) - 1)
-            };
-            if !(low..=high).contains(&value) {
+            if !field.range(field.bits).contains(&value) {
                 return Err(FieldError {
                     field: field.name,
                     value,

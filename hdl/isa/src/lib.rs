@@ -6,6 +6,7 @@ pub mod architecture;
 pub mod codes;
 pub mod descriptor;
 pub mod document;
+pub mod field;
 pub mod image;
 pub mod layout;
 pub mod plane;

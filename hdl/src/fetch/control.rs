@@ -13,9 +13,6 @@ use bitweft_isa::{
 
 use super::{FILL_ENTRY_BITS, FILL_QUAD_BITS, Pairing, Stride};
 
-/// Bits of pixel coordinates, two's complement: image sides, kernels, strides and the strips beyond an image's last fit.
-pub(super) const COORDINATE_BITS: usize = 14;
-
 /// What the first stage holds.
 pub(super) struct Access {
     /// An access is issued.
@@ -117,7 +114,9 @@ pub(super) fn accesses(
     let (tap, tap_flags, window_end) =
         taps(m, architecture, &loops, [&group_end, &block_end], pairing);
     let strip_end = m.and(&window_end, &tap_flags.quad_last);
-    let outer_count = m.mux(&pools, &m.field("strip_count"), &m.field("block_count"));
+    let strip_count = m.field("strip_count");
+    let block_count = m.zero_extend(&m.field("block_count"), strip_count.width());
+    let outer_count = m.mux(&pools, &strip_count, &block_count);
     let outer_step = m.mux(&loops.pooling, &strip_end, &block_end);
     let outer_count = m.registered("outer_count", &outer_count);
     let begin_outer = m.registered_reset("begins_outer", &loops.begin);
@@ -228,21 +227,22 @@ fn strips(
     );
     let changes = m.or(&loops.begin, &step);
     let narrow = |name: &str| low_bits(m, &m.field(name), bits);
-    let coordinate = |name: &str| m.sign_extend(&m.field(name), COORDINATE_BITS);
-    let unsigned = |name: &str| m.zero_extend(&m.field(name), COORDINATE_BITS);
+    let coordinate_bits = architecture.coordinate_bits();
+    let coordinate = |name: &str| m.sign_extend(&m.field(name), coordinate_bits);
+    let unsigned = |name: &str| m.zero_extend(&m.field(name), coordinate_bits);
 
     let word = m.register("strip_word", bits);
     let by = m.mux(&row_last, &narrow("strip_row_step"), &narrow("strip_step"));
     let next = m.mux(&loops.begin, &narrow("in_base"), &m.add(&word, &by));
     m.clocked_enable(&word, &next, &changes);
 
-    let x = m.register("strip_x", COORDINATE_BITS);
+    let x = m.register("strip_x", coordinate_bits);
     let to_start = m.or(&loops.begin, &row_last);
-    let next_x = m.add(&x, &m.zero_extend(x_step, COORDINATE_BITS));
+    let next_x = m.add(&x, &m.zero_extend(x_step, coordinate_bits));
     let next_x = m.mux(&to_start, &coordinate("origin_x"), &next_x);
     m.clocked_enable(&x, &next_x, &changes);
 
-    let y = m.register("strip_y", COORDINATE_BITS);
+    let y = m.register("strip_y", coordinate_bits);
     let next_y = m.add(&y, &unsigned("stride_height"));
     let next_y = m.mux(&loops.begin, &coordinate("origin_y"), &next_y);
     let row_changes = m.or(&loops.begin, &m.and(&step, &row_last));

@@ -1,9 +1,6 @@
 //! From an access to the columns' words: bank addresses, the pixels inside the image, rotation and padding.
 
-use super::{
-    Stride,
-    control::{Access, COORDINATE_BITS},
-};
+use super::{Stride, control::Access};
 use crate::{
     activation_memory::address_bits,
     apart,
@@ -73,17 +70,18 @@ fn strip(m: &Module, architecture: &Architecture, access: &Access) -> Net {
 /// Stages 1 and 2.
 fn sums(m: &Module, architecture: &Architecture, access: &Access, bits: usize) -> Sums {
     let strip = strip(m, architecture, access);
+    let coordinate_bits = architecture.coordinate_bits();
     let tap = &access.tap;
     let tap_word = m.registered("tap_word", &m.add(&tap.address, &tap.quad));
-    let columns = m.literal(architecture.columns as u64, COORDINATE_BITS);
+    let columns = m.literal(architecture.columns as u64, coordinate_bits);
     let passed = m.gate(&columns, &access.pass);
-    let tap_x = m.zero_extend(&tap.kernel_x, COORDINATE_BITS);
+    let tap_x = m.zero_extend(&tap.kernel_x, coordinate_bits);
     let tap_x = m.registered("tap_x", &m.add(&tap_x, &passed));
-    let tap_y = m.zero_extend(&tap.kernel_y, COORDINATE_BITS);
+    let tap_y = m.zero_extend(&tap.kernel_y, coordinate_bits);
     let tap_y = m.registered("tap_y", &tap_y);
 
-    let strip_x = m.slice(&strip, bits, COORDINATE_BITS);
-    let strip_y = m.slice(&strip, bits + COORDINATE_BITS, COORDINATE_BITS);
+    let strip_x = m.slice(&strip, bits, coordinate_bits);
+    let strip_y = m.slice(&strip, bits + coordinate_bits, coordinate_bits);
     let strip_word = m.truncate(&strip, bits);
     Sums {
         word: m.registered("sum_word", &m.add(&strip_word, &tap_word)),
@@ -234,13 +232,20 @@ fn single_pass_address(
 /// positions inside, stages 5 and 6 compare the columns' positions with these.
 fn inside(m: &Module, architecture: &Architecture, sums: &Sums, stride: &Stride) -> Vec<Net> {
     let bits = position_bits(architecture);
-    let size = |name: &str| m.zero_extend(&m.field(name), COORDINATE_BITS);
+    let coordinate_bits = architecture.coordinate_bits();
+    let size = |name: &str| m.zero_extend(&m.field(name), coordinate_bits);
     let cycles = activation_read_latency(architecture)
         + FETCH_ADDRESS_LATENCY
         + rotation_stages(architecture)
         - 6;
     if architecture.columns == 1 {
-        let within = |at: &Net, size: &Net| m.and(&m.not(&m.sign(at)), &m.less_signed(at, size));
+        let within = |at: &Net, size: &Net| {
+            if architecture.compact {
+                // What lies before the image reads as a large number.
+                return m.less(at, size);
+            }
+            m.and(&m.not(&m.sign(at)), &m.less_signed(at, size))
+        };
         let valid = m.all(&[
             &within(&sums.x, &size("in_width")),
             &within(&sums.y, &size("in_height")),
@@ -255,7 +260,7 @@ fn inside(m: &Module, architecture: &Architecture, sums: &Sums, stride: &Stride)
 
     let outside = m.literal(1 << (bits - 1), bits);
     let nothing = m.literal(0, bits);
-    let upper = |net: &Net| m.slice(net, bits - 1, COORDINATE_BITS - (bits - 1));
+    let upper = |net: &Net| m.slice(net, bits - 1, coordinate_bits - (bits - 1));
     let near = m.reduce_and(&upper(&low));
     let negative = m.subtract(&nothing, &m.truncate(&low, bits));
     let first = m.mux(&near, &negative, &outside);

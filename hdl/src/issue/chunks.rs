@@ -106,8 +106,9 @@ fn next_chunk(m: &Module, architecture: &Architecture, begins: &Net, starts: &Ne
 fn slots(m: &Module, architecture: &Architecture, starts: &Net) -> Slots {
     let most = (architecture.positions_max() - 1) * usize::from(FILTER_BITS_MAX);
     let bits = most.ilog2() as usize + 1;
-    let planes = low_bits(m, &m.field("planes_per_chunk"), bits);
-    let width = planes.width();
+    let planes = m.field("planes_per_chunk");
+    let width = bits.min(planes.width());
+    let planes = low_bits(m, &planes, width);
     let one_less = m.subtract(&planes, &m.literal(1, width));
     let shortest = m.literal(CHUNK_CYCLES_MIN as u64 - 2, width);
     let short = m.less(&planes, &m.literal(CHUNK_CYCLES_MIN as u64 - 1, width));

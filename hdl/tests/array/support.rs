@@ -1,6 +1,9 @@
 //! Random numbers and architectures of the tests.
 
-use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
+use bitweft_isa::{
+    architecture::{Architecture, LaneKind, Storage},
+    descriptor::IMAGE_SIDE_MAX,
+};
 
 /// xorshift64*; a seed reproduces a test.
 pub(crate) struct Random(u64);
@@ -56,6 +59,7 @@ pub(crate) fn architecture(lane: LaneKind, columns: usize, quads: usize) -> Arch
         fill_words: 1,
         control_groups: 1,
         compact: false,
+        image_side_max: IMAGE_SIDE_MAX,
         accumulator_bits: 30,
         accumulator_depth: 32,
         accumulator_storage: Storage::Block,

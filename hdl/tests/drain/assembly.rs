@@ -79,7 +79,7 @@ fn assembly(a: &Architecture) -> Module {
     };
     for name in TAKEN {
         let field = FIELDS.iter().find(|field| field.name == name);
-        w.input(name, field.map_or(1, |field| field.bits));
+        w.input(name, field.map_or(1, |field| a.field_bits(field)));
     }
     let columns = a.columns;
     for (name, bits) in [
@@ -314,6 +314,7 @@ impl Side {
 
     /// Sets the descriptor's fields and pulses `start`; that cycle is cycle 0.
     pub(crate) fn start(&mut self, descriptor: &Descriptor) {
+        descriptor.check(&self.a).expect("held");
         let words = descriptor.encode().expect("fits");
         for field in FIELDS.iter().filter(|field| TAKEN.contains(&field.name)) {
             let value = u64::from(words[field.word]) >> field.low & ((1 << field.bits) - 1);

@@ -2,7 +2,7 @@
 
 use crate::{
     shape::Shape,
-    support::{Random, Unit, architecture},
+    support::{Random, Unit, architecture, compacted},
 };
 use bitweft_isa::{
     ROWS_MAX,
@@ -178,17 +178,18 @@ fn windows_reach_their_columns_in_time() {
 
 #[test]
 fn fewer_rows_take_their_turns() {
-    for (lane_rows, lane, seed) in [
-        (2, LaneKind::Table, 40),
-        (2, LaneKind::Plain, 41),
-        (4, LaneKind::Table, 42),
+    for (lane_rows, columns, lane, compact, seed) in [
+        (2, 1, LaneKind::Table, true, 40),
+        (2, 1, LaneKind::Plain, true, 41),
+        (4, 2, LaneKind::Table, false, 42),
+        (4, 2, LaneKind::Table, true, 43),
+        (2, 3, LaneKind::Plain, true, 44),
     ] {
         let architecture = Architecture {
             lane_rows,
             lane,
-            compact: lane_rows == 2,
             small_storage: Storage::Block,
-            ..architecture(lane_rows / 2, 4)
+            ..compacted(&architecture(columns, 4), compact)
         };
         convolutions(&architecture, seed, 25);
     }

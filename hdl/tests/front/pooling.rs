@@ -2,7 +2,7 @@
 
 use crate::{
     shape::{Shape, fetch_with_memory},
-    support::{Random, Unit, architecture},
+    support::{Random, Unit, architecture, compacted},
 };
 use bitweft_isa::{
     architecture::Architecture,
@@ -119,12 +119,12 @@ fn windows_reach_the_pool_unit_in_time() {
         (5, 1, false, 26),
         (1, 1, true, 27),
         (4, 1, true, 28),
+        (3, 2, true, 29),
     ] {
         println!("columns {columns}, fill words {fill_words}, compact {compact}, seed {seed}");
         let architecture = Architecture {
             fill_words,
-            compact,
-            ..architecture(columns, 4)
+            ..compacted(&architecture(columns, 4), compact)
         };
         let mut random = Random(seed);
         let (mut unit, memory) = fetch_with_memory(&architecture, &mut random);

@@ -89,7 +89,8 @@ impl Shape {
                 (reach.1.saturating_sub(kernel.1)) / stride.1 + 1,
             );
             let accesses = output.0 * output.1 * kernel.0 * kernel.1 * quads;
-            if !fits || accesses > 30_000 {
+            let sides_fit = output.0.max(output.1) <= architecture.image_side_max;
+            if !(fits && sides_fit) || accesses > 30_000 {
                 continue;
             }
             let room = architecture.activation_words - words;
@@ -137,7 +138,7 @@ impl Shape {
         let strips_per_row = signed(self.output.1.div_ceil(columns));
         let strip_step = signed(self.stride.1) * quads;
         let (top, left) = (signed(self.pad.0), signed(self.pad.1));
-        Descriptor {
+        let descriptor = Descriptor {
             opcode: self.opcode as i64,
             two_passes: i64::from(self.two_passes(architecture)),
             paired: i64::from(self.paired),
@@ -163,7 +164,9 @@ impl Shape {
             origin_x: -left,
             chunk_count: signed(self.chunks(architecture)),
             ..Descriptor::default()
-        }
+        };
+        descriptor.check(architecture).expect("held");
+        descriptor
     }
 
     /// The word of `quad` at kernel place (`ky`, `kx`) for an output pixel.
@@ -244,7 +247,7 @@ pub(crate) fn fetch_with_memory(
 
 /// Fetch and activation memory; fetch's ports and the host's write port lead outside.
 fn wired(architecture: &Architecture) -> Module {
-    let m = Module::new("fetch_with_memory");
+    let m = Module::of(architecture, "fetch_with_memory");
     let bits = address_bits(architecture);
     let columns = architecture.columns;
     let words: Vec<(&str, Net)> = ["read_data", "read_odd"][..architecture.fill_words]

@@ -3,7 +3,7 @@
 use bitweft_hdl::builder::Module;
 use bitweft_isa::{
     architecture::{Architecture, LaneKind, Storage},
-    descriptor::{Descriptor, FIELDS},
+    descriptor::{Descriptor, FIELDS, IMAGE_SIDE_MAX},
 };
 use bitweft_sim::{Build, Model, Profile, Signal};
 use std::collections::HashMap;
@@ -49,6 +49,7 @@ pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
         fill_words: 1,
         control_groups: 1,
         compact: false,
+        image_side_max: IMAGE_SIDE_MAX,
         accumulator_bits: 30,
         accumulator_depth: 64,
         accumulator_storage: Storage::Block,
@@ -61,6 +62,17 @@ pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
         record_count: 16,
         descriptor_count: 4,
     };
+    architecture.check().expect("valid");
+    architecture
+}
+
+/// The same, or as a compact one that takes small images only.
+pub(crate) fn compacted(architecture: &Architecture, compact: bool) -> Architecture {
+    let mut architecture = architecture.clone();
+    if compact {
+        architecture.compact = true;
+        architecture.image_side_max = 31;
+    }
     architecture.check().expect("valid");
     architecture
 }

@@ -3,7 +3,7 @@
 use crate::{
     schedule::{Schedule, Work},
     shape::Shape,
-    support::{Random, Unit, architecture},
+    support::{Random, Unit, architecture, compacted},
 };
 use bitweft_hdl::{
     builder::{Module, Net},
@@ -17,7 +17,7 @@ use bitweft_isa::{
 
 /// Fetch and issue with their handshake; no memory behind fetch, planes of zeros.
 fn wired(architecture: &Architecture) -> Module {
-    let m = Module::new("front");
+    let m = Module::of(architecture, "front");
     let released = m.wire("chunk_released", 1);
     let start = m.input("start", 1);
     let fields: Vec<(&str, Net)> = fetch::DESCRIPTOR_FIELDS
@@ -134,8 +134,7 @@ fn fetch_and_issue_keep_the_rules_of_timing() {
             fill_words,
             // Enough for the planes that take as long as a fill.
             accumulator_depth: 256,
-            compact,
-            ..architecture(columns, quads)
+            ..compacted(&architecture(columns, quads), compact)
         };
         let mut random = Random(seed);
         let mut unit = Unit::unlinted(&wired(&architecture), seed);
