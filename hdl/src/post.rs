@@ -12,7 +12,8 @@
 //! | `pool_value`, `add_value` | 18, 32 | t | way 0 only: unsigned, two's complement |
 //! | `x_store` | 1 | t | `drain_data` is X of `row`: store it |
 //! | `x_clear` | 1 | t | subtract 0, not the row's X |
-//! | `row` | log2 `rows_per_way` | t | row in the way |
+//! | `row` | log2 `rows_per_way` | t | unless `compact`: row in the way |
+//! | `next_row` | 1 | t | if `compact`, instead: a value of the row after that of the last such value, the way's first after its last |
 //! | `bias` | 34 | t + [`POST_BIAS`] | |
 //! | `halve`, `left` | 1, 4 | t + [`POST_HALVE`] | halve: v is half of the biased difference |
 //! | `mantissa`, `right` | 31, 6 | t + [`POST_SCALE`] | |
@@ -51,6 +52,19 @@ pub const ADD_VALUE_BITS: usize = 32;
 /// Bits of the difference that the bias is added to.
 const DIFFERENCE_BITS: usize = 33;
 
+/// What the drain unit sends along with the values of a way.
+#[must_use]
+pub fn per_way(architecture: &Architecture) -> [&'static str; 8] {
+    let row = if architecture.compact {
+        "next_row"
+    } else {
+        "row"
+    };
+    [
+        "x_store", "x_clear", "halve", row, "bias", "mantissa", "left", "right",
+    ]
+}
+
 /// Bits of a row number in a way.
 #[must_use]
 pub fn row_bits(architecture: &Architecture) -> usize {
@@ -66,12 +80,15 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
     m.attribute("keep_hierarchy");
     let data = taken(m, architecture, "drain_data", architecture.accumulator_bits);
     let value = value(m, architecture, &data, direct);
-    let sum_of_inputs = sum_of_inputs(m, architecture, &data);
-
-    let difference = m.subtract(
-        &m.sign_extend(&value, DIFFERENCE_BITS),
-        &m.sign_extend(&sum_of_inputs, DIFFERENCE_BITS),
-    );
+    let difference = if architecture.compact {
+        difference_of_turns(m, architecture, &data, &value)
+    } else {
+        let sum_of_inputs = sum_of_inputs(m, architecture, &data);
+        m.subtract(
+            &m.sign_extend(&value, DIFFERENCE_BITS),
+            &m.sign_extend(&sum_of_inputs, DIFFERENCE_BITS),
+        )
+    };
     let difference = m.registered("difference", &difference);
     let bias = taken(m, architecture, "bias", BIAS_BITS);
     let biased = m.add(&m.sign_extend(&difference, BIAS_BITS), &bias);
@@ -150,6 +167,30 @@ fn sum_of_inputs(m: &Module, architecture: &Architecture, data: &Net) -> Net {
     let x = memory.instance(m, "sums", &ports);
     let clear = m.registered("cleared", &taken(m, architecture, "x_clear", 1));
     m.gate(&x, &m.not(&clear))
+}
+
+/// The value less what is to be subtracted, of the value's cycle. The rows take turns: their X go round in a ring of registers, complemented.
+fn difference_of_turns(m: &Module, architecture: &Architecture, data: &Net, value: &Net) -> Net {
+    let store = m.input("x_store", 1);
+    let next_row = m.input("next_row", 1);
+    let rows = architecture.rows_per_way();
+    let ring: Vec<Net> = (0..rows)
+        .map(|turn| m.register(&format!("complement_{turn}"), data.width()))
+        .collect();
+    let newest = m.mux(&store, &m.not(data), &ring[rows - 1]);
+    for (turn, register) in ring.iter().enumerate() {
+        let last = if turn == 0 { &newest } else { &ring[turn - 1] };
+        m.clocked_enable(register, last, &next_row);
+    }
+    let clear = m.registered("cleared", &m.input("x_clear", 1));
+    // The lowest bit of both operands makes the carry of the subtraction.
+    let operand = |net: &Net| {
+        let net = m.sign_extend(net, DIFFERENCE_BITS);
+        m.concat(&[&m.literal(1, 1), &net])
+    };
+    let sum = m.add_gated(&operand(value), &operand(&ring[0]), &m.not(&clear));
+    m.unused(&m.bit(&sum, 0));
+    m.slice(&sum, 1, DIFFERENCE_BITS)
 }
 
 const _: () = assert!(POST_BIAS == 2 && POST_HALVE == 3 && POST_SCALE == 4);

@@ -15,7 +15,7 @@ use crate::{
     issue::issue,
     pool::pool,
     port::port,
-    post::post,
+    post::{per_way, post},
     sequencer::sequencer,
     write_back::write_back,
 };
@@ -44,10 +44,6 @@ const OUTPUTS: [&str; 7] = [
     "frame_valid",
     "rate_set",
     "rate",
-];
-/// What `drain` sends along with each way's values.
-const PER_WAY: [&str; 8] = [
-    "x_store", "x_clear", "halve", "row", "bias", "mantissa", "left", "right",
 ];
 /// Descriptor fields that the posts read, and the wires they are.
 const STEADY: [(&str, &str); 4] = [
@@ -214,7 +210,7 @@ fn posts(wires: &mut Wires, architecture: &Architecture) {
                 "drain_data",
                 slice("drain_data", way * columns + column, ways * columns),
             )];
-            inputs.extend(PER_WAY.map(|name| (name, slice(name, way, ways))));
+            inputs.extend(per_way(architecture).map(|name| (name, slice(name, way, ways))));
             inputs.extend(STEADY.map(|(port, wire)| (port, wires.get(wire))));
             if way == 0 {
                 inputs.extend(

@@ -160,10 +160,15 @@ impl Pulses<'_> {
             let over = m.sign(&row);
             m.clocked_enable(&row, &next, &m.or(begin, &m.not(&over)));
             stores.push(m.and(is_x, &m.not(&over)));
-            rows.push(m.truncate(&row, bits));
+            rows.push(if self.early {
+                m.not(&over)
+            } else {
+                m.truncate(&row, bits)
+            });
         }
         let side_by_side = |nets: &[Net]| m.concat(&nets.iter().collect::<Vec<_>>());
-        m.output("row", &side_by_side(&rows));
+        let name = if self.early { "next_row" } else { "row" };
+        m.output(name, &side_by_side(&rows));
         m.output("x_store", &side_by_side(&stores));
     }
 }

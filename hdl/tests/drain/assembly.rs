@@ -6,7 +6,7 @@ use bitweft_hdl::{
     drain::drain,
     elementwise::elementwise,
     pool::pool,
-    post::post,
+    post::{per_way, post},
     write_back::write_back,
 };
 use bitweft_isa::{
@@ -218,10 +218,7 @@ fn place_post(
         let bits = net.width() / count;
         m.slice(net, at * bits, bits)
     };
-    let per_way = [
-        "x_store", "x_clear", "row", "bias", "halve", "mantissa", "left", "right",
-    ];
-    let mut ports: Vec<(&str, Net)> = per_way
+    let mut ports: Vec<(&str, Net)> = per_way(a)
         .iter()
         .map(|&name| (name, part(drains.get(name), a.drain_ways, way)))
         .collect();

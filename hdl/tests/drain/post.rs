@@ -18,16 +18,33 @@ struct Step {
     clear: bool,
     halve: bool,
     row: usize,
+    /// `row` is the one after that of the last step with a turn.
+    turn: bool,
     record: Record,
     /// v, unless the row's X is being stored in the same cycle.
     v: Option<i64>,
 }
 
-fn step(random: &mut Random, way: usize, bits: usize, sums: &mut [Option<i64>]) -> Step {
+/// `turns`: the row whose turn it is, where rows take turns.
+fn step(
+    random: &mut Random,
+    way: usize,
+    bits: usize,
+    sums: &mut [Option<i64>],
+    turns: Option<&mut usize>,
+) -> Step {
     let limit = 1_i64 << (bits - 2);
+    let mut row = random.range(0, sums.len() as i64 - 1) as usize;
+    let mut turn = true;
+    if let Some(turns) = turns {
+        row = *turns;
+        turn = !random.once_in(4);
+        *turns = (*turns + usize::from(turn)) % sums.len();
+    }
     let mut step = Step {
-        row: random.range(0, sums.len() as i64 - 1) as usize,
-        store: random.once_in(3),
+        row,
+        turn,
+        store: turn && random.once_in(3),
         clear: random.once_in(3),
         halve: random.once_in(2),
         ..Step::default()
@@ -49,7 +66,11 @@ fn step(random: &mut Random, way: usize, bits: usize, sums: &mut [Option<i64>]) 
         right: random.range(0, 32) as u8,
         ..Record::default()
     };
-    let x = if step.clear { Some(0) } else { sums[step.row] };
+    let x = if step.clear {
+        Some(0)
+    } else {
+        sums[step.row].filter(|_| step.turn)
+    };
     let value = step.drain + step.pool + step.add;
     if let (Some(x), false) = (x, step.store && !step.clear) {
         let doubled = if step.halve {
@@ -83,10 +104,13 @@ fn check(a: &Architecture, way: usize, seed: u64) {
         bench.set(name, value);
     }
     let mut sums = vec![None; a.rows_per_way()];
+    let mut turns = 0;
     let mut way_in: Vec<Step> = Vec::new();
     let mut checked = 0;
     for cycle in 0..20_000_usize {
-        way_in.push(step(&mut random, way, a.accumulator_bits, &mut sums));
+        let turns = a.compact.then_some(&mut turns);
+        let bits = a.accumulator_bits;
+        way_in.push(step(&mut random, way, bits, &mut sums, turns));
         let back = |cycles: usize| {
             way_in
                 .get((cycle + 1).wrapping_sub(1 + cycles))
@@ -101,7 +125,11 @@ fn check(a: &Architecture, way: usize, seed: u64) {
         }
         bench.set("x_store", i64::from(now.store));
         bench.set("x_clear", i64::from(now.clear));
-        bench.set("row", now.row as i64);
+        if a.compact {
+            bench.set("next_row", i64::from(now.turn));
+        } else {
+            bench.set("row", now.row as i64);
+        }
         bench.set("bias", back(POST_BIAS).record.bias);
         bench.set("halve", i64::from(back(POST_HALVE).halve));
         let record = back(POST_SCALE).record;
