@@ -6,7 +6,7 @@
 //! End, after a descriptor of unknown opcode (`run_state` 2 until the next run), or at the end of the descriptor in progress after `stop`
 //! (a pulse, not in the cycle of `run_start`).
 //! For each descriptor: its words are read into the field outputs (stable until the next descriptor is read), `start`
-//! pulses, and `done` is awaited; then four words go to the counter memory: cycles, busy, fill stall, drain
+//! pulses, and `done` is awaited (two cycles later or more); then four words go to the counter memory: cycles, busy, fill stall, drain
 //! stall (cycles in which `busy`, `fill_stall`, `drain_stall` are high). Cycles count from the first word's address to the first counter's write, both included:
 //! `timing::SEQUENCER_CYCLES` more than from start to done.
 //!
@@ -17,10 +17,14 @@
 //! done          ____________________________________ /~~~\___________________
 //! ```
 //!
+//! Few descriptors share a memory with their counters, which grow there and are written all the time from `start` on: they are final when
+//! the run has ended, as are all that the host can read.
+//!
 //! Reset: idle, nothing running.
 
 use crate::{
     builder::{Module, Net},
+    count::low_bits,
     memory::{Memory, MemoryPorts},
     port::{ADDRESS_BITS, DESCRIPTOR_BITS},
 };
@@ -29,11 +33,16 @@ use bitweft_isa::{
     architecture::{Architecture, Storage},
     descriptor::{FIELDS, Opcode, WORDS},
     port::State,
+    timing::SEQUENCER_CYCLES,
 };
 
 /// Read latency of the program and counter memories.
 const MEMORY_LATENCY: usize = 2;
 const COUNTER_BITS: usize = 32;
+/// Bits of a number of descriptors of a run.
+const RUN_BITS: usize = 16;
+/// What the counters but the first one count.
+const STROBES: [&str; 3] = ["busy", "fill_stall", "drain_stall"];
 /// Descriptors, at most, of a program that shares 256 words with its counters.
 const SHARED_DESCRIPTORS: usize = 12;
 
@@ -84,12 +93,14 @@ pub fn sequencer(architecture: &Architecture) -> Module {
     m.output("start", &m.and(&begin, &known));
     let done = m.and(&wait, &m.input("done", 1));
     let end = m.equals(&opcode, Opcode::End as u64);
-    let left = m.register("left", 16);
-    let fewer = m.subtract(&left, &m.literal(1, 16));
-    let left_next = m.mux(&idle, &m.input("run_count", 16), &fewer);
+    let bits = run_bits(architecture);
+    let left = m.register("left", bits);
+    let fewer = m.subtract(&left, &m.literal(1, bits));
+    let run_count = low_bits(&m, &m.input("run_count", RUN_BITS), bits);
+    let left_next = m.mux(&idle, &run_count, &fewer);
     m.clocked_enable(&left, &left_next, &m.or(&from_idle, &next));
-    let finished = m.counter("finished", 16, &from_idle, &next);
-    m.output("run_finished", &finished);
+    let finished = m.counter("finished", bits, &from_idle, &next);
+    m.output("run_finished", &m.zero_extend(&finished, RUN_BITS));
     let stopping = m.register("stopping", 1);
     let stop = m.input("stop", 1);
     // One that comes while idle is forgotten before a run can start.
@@ -121,65 +132,71 @@ pub fn sequencer(architecture: &Architecture) -> Module {
         "run_state",
         &m.mux(&m.and(&idle, &failed), &stopped, &running),
     );
-    let first = m.and(&load, &m.equals(&step, 0));
-    let cycles = m.register("cycles", COUNTER_BITS);
-    // The cycle of the first write itself counts.
-    let grown = m.mux(&first, &m.literal(2, COUNTER_BITS), &m.increment(&cycles));
-    m.clocked_enable(&cycles, &grown, &m.any(&[&load, &begin, &wait]));
-    let strobes = ["busy", "fill_stall", "drain_stall"];
-    let [busy, fill_stall, drain_stall] = strobes.map(|name| {
-        m.counter(
-            &format!("{name}_cycles"),
-            COUNTER_BITS,
-            &begin,
-            &m.input(name, 1),
-        )
-    });
-    let words = [cycles, busy, fill_stall, drain_stall];
-    let at = m.slice(&step, 0, 2);
-    let counter = Counter {
-        write: count,
-        value: m.select(&at, &words),
-        at,
-    };
-    let ports = Rows {
+    let at = At {
         index: &index,
         step: &step,
         load: &load,
+        begin: &begin,
+        wait: &wait,
+        count: &count,
         host: &row_address,
-        counter: &counter,
     };
     let read_counter = if architecture.descriptor_count <= SHARED_DESCRIPTORS {
-        shared_memory(&m, &ports, &word)
+        shared_memory(&m, &at, &word)
     } else {
-        memories(&m, architecture, &ports, &word)
+        memories(&m, architecture, &at, &word)
     };
     m.output("read_counter", &read_counter);
     m
 }
 
-/// A counter that is written.
-struct Counter {
-    write: Net,
-    /// Which of the descriptor's.
-    at: Net,
-    value: Net,
+/// Bits of the descriptors of a run: the port takes no more than there are.
+fn run_bits(architecture: &Architecture) -> usize {
+    if architecture.compact {
+        architecture.descriptor_count.ilog2() as usize + 1
+    } else {
+        RUN_BITS
+    }
 }
 
-/// What addresses program and counters.
-struct Rows<'a> {
+/// Where the sequencer is.
+struct At<'a> {
     /// The descriptor in progress.
     index: &'a Net,
-    /// Its word that is read while `load`.
+    /// Its word that is read while `load`; its counter that is written while `count`.
     step: &'a Net,
     load: &'a Net,
+    begin: &'a Net,
+    wait: &'a Net,
+    count: &'a Net,
     /// Row of either space, while no run is in progress.
     host: &'a Net,
-    counter: &'a Counter,
+}
+
+/// The descriptor's counters in registers; the one whose turn it is to be written.
+fn counter(m: &Module, at: &At<'_>) -> (Net, Net) {
+    let first = m.and(at.load, &m.equals(at.step, 0));
+    let cycles = m.register("cycles", COUNTER_BITS);
+    // The cycle of the first write itself counts.
+    let grown = m.mux(&first, &m.literal(2, COUNTER_BITS), &m.increment(&cycles));
+    m.clocked_enable(&cycles, &grown, &m.any(&[at.load, at.begin, at.wait]));
+    let [busy, fill_stall, drain_stall] = STROBES.map(|name| {
+        m.counter(
+            &format!("{name}_cycles"),
+            COUNTER_BITS,
+            at.begin,
+            &m.input(name, 1),
+        )
+    });
+    let words = [cycles, busy, fill_stall, drain_stall];
+    let number = m.slice(at.step, 0, 2);
+    let value = m.select(&number, &words);
+    (number, value)
 }
 
 /// Two memories: drives the program's `word`, gives the counter that the host reads.
-fn memories(m: &Module, architecture: &Architecture, rows: &Rows<'_>, word: &Net) -> Net {
+fn memories(m: &Module, architecture: &Architecture, at: &At<'_>, word: &Net) -> Net {
+    let (number, value) = counter(m, at);
     let memory = |depth| Memory {
         storage: Storage::Block,
         width: COUNTER_BITS,
@@ -188,10 +205,10 @@ fn memories(m: &Module, architecture: &Architecture, rows: &Rows<'_>, word: &Net
     };
     let program = memory(architecture.program_words());
     let bits = program.address_bits();
-    let address = m.concat(&[&m.slice(rows.step, 0, 4), &m.slice(rows.index, 0, bits - 4)]);
+    let address = m.concat(&[&m.slice(at.step, 0, 4), &m.slice(at.index, 0, bits - 4)]);
     let ports = MemoryPorts {
         write_enable: &m.input("write_program", 1),
-        write_address: &m.truncate(rows.host, bits),
+        write_address: &m.truncate(at.host, bits),
         write_data: &m.input("row_program", 32),
         read_address: &address,
     };
@@ -199,37 +216,97 @@ fn memories(m: &Module, architecture: &Architecture, rows: &Rows<'_>, word: &Net
     let counters = memory((architecture.descriptor_count * COUNTERS).next_power_of_two());
     let bits = counters.address_bits();
     let ports = MemoryPorts {
-        write_enable: &rows.counter.write,
-        write_address: &m.concat(&[&rows.counter.at, &m.slice(rows.index, 0, bits - 2)]),
-        write_data: &rows.counter.value,
-        read_address: &m.truncate(rows.host, bits),
+        write_enable: at.count,
+        write_address: &m.concat(&[&number, &m.slice(at.index, 0, bits - 2)]),
+        write_data: &value,
+        read_address: &m.truncate(at.host, bits),
     };
     counters.instance(m, "counter_memory", &ports)
 }
 
-/// One memory of as many words as the narrowest block RAM of that width has: the program, and in its last quarter the counters.
-fn shared_memory(m: &Module, rows: &Rows<'_>, word: &Net) -> Net {
+/// One memory of as many words as the narrowest block RAM of that width has: the program, and in its last quarter the counters,
+/// which grow there: they take turns at being read and, two cycles later, written with what came since their last turn.
+///
+/// ```text
+/// clock         _/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_
+/// state         X begin X wait ...
+/// turn                  X 0 X 1 X 2 X 3 X 0 X 1 X     (the counter that is read)
+/// writes        ________________/~~~~~~~~~~~~~~       (counters 0, 1, 2, 3, 0, 1; the first of each begins anew)
+/// ```
+fn shared_memory(m: &Module, at: &At<'_>, word: &Net) -> Net {
     let memory = Memory {
         storage: Storage::Block,
         width: COUNTER_BITS,
         depth: 256,
         latency: MEMORY_LATENCY,
     };
+    let counting = m.or(at.wait, at.count);
+    let turn = m.register("turn", 2);
+    m.clocked(&turn, &m.gate(&m.increment(&turn), &counting));
+    let written = m.concat(&[&m.bit(&turn, 0), &m.not(&m.bit(&turn, 1))]);
+    let last = m.equals(&turn, 1);
+    let begun = m.register("counters_begun", 1);
+    m.clocked(&begun, &m.and(&counting, &m.or(&begun, &last)));
+    let writes = m.named("counter_write", &m.and(&begun, &counting));
+    let anew = m.register("counters_anew", 1);
+    let goes_on = m.and(&writes, &last);
+    let stays = m.and(&anew, &m.not(&goes_on));
+    m.clocked(&anew, &m.or(&m.not(&counting), &stays));
+
+    let wait = [at.wait.clone()].into_iter();
+    let strobes = wait.chain(STROBES.map(|name| m.input(name, 1)));
+    let recent: Vec<Net> = strobes
+        .enumerate()
+        .map(|(number, strobe)| {
+            let taken = m.and(&writes, &m.equals(&written, number as u64));
+            recent_cycles(m, &format!("recent_{number}"), &strobe, &taken)
+        })
+        .collect();
+    let recent = m.zero_extend(&m.select(&written, &recent), COUNTER_BITS);
+    // The cycles from start to done come on top.
+    let already = m.literal(SEQUENCER_CYCLES as u64, COUNTER_BITS);
+    let is_first = m.and(&anew, &m.equals(&written, 0));
+    let so_far = m.or(&m.gate(word, &m.not(&anew)), &m.gate(&already, &is_first));
+
     let quarter = m.literal(3, 2);
+    let index = m.slice(at.index, 0, 4);
     let write_program = m.input("write_program", 1);
-    let counter = m.concat(&[&rows.counter.at, &m.slice(rows.index, 0, 4), &quarter]);
-    let is_counter = &rows.counter.write;
-    let program = m.concat(&[&m.slice(rows.step, 0, 4), &m.slice(rows.index, 0, 4)]);
-    let host = m.concat(&[&m.slice(rows.host, 0, 6), &quarter]);
+    // Nothing is recent while no run is in progress.
+    let base = m.mux(&writes, &so_far, &m.input("row_program", 32));
+    let program = m.concat(&[&m.slice(at.step, 0, 4), &index]);
+    let host = m.concat(&[&m.slice(at.host, 0, 6), &quarter]);
+    let reads = m.mux(&counting, &m.concat(&[&turn, &index, &quarter]), &host);
     let ports = MemoryPorts {
-        write_enable: &m.or(&write_program, is_counter),
-        write_address: &m.mux(is_counter, &counter, &m.truncate(rows.host, 8)),
-        write_data: &m.mux(is_counter, &rows.counter.value, &m.input("row_program", 32)),
-        read_address: &m.mux(rows.load, &program, &host),
+        write_enable: &m.or(&write_program, &writes),
+        write_address: &m.mux(
+            &writes,
+            &m.concat(&[&written, &index, &quarter]),
+            &m.truncate(at.host, 8),
+        ),
+        write_data: &m.add(&base, &recent),
+        read_address: &m.mux(at.load, &program, &reads),
     };
     let found = memory.instance(m, "program_memory", &ports);
     m.drive(word, &found);
     found
+}
+
+/// A count of the cycles of `strobe`, up to 7, that begins anew with the cycle in which it is taken.
+fn recent_cycles(m: &Module, name: &str, strobe: &Net, taken: &Net) -> Net {
+    let count = m.register(name, 3);
+    let mut carry = strobe.clone();
+    let bits = m.bits(&m.gate(&count, &m.not(taken)));
+    let next: Vec<Net> = bits
+        .iter()
+        .map(|bit| {
+            let sum = m.xor(bit, &carry);
+            carry = m.and(bit, &carry);
+            sum
+        })
+        .collect();
+    m.unused(&carry);
+    m.clocked_reset(&count, &m.concat(&next.iter().collect::<Vec<_>>()), 0);
+    count
 }
 
 /// The field registers, as the program's words pass by; gives the opcode.

@@ -62,6 +62,7 @@ fn two_compact_rows_with_the_memories_of_an_ice40() {
         let mut ice40 = architecture(1, quads, LaneKind::Table, 1);
         ice40.lane_rows = 2;
         ice40.compact = true;
+        ice40.image_side_max = 31;
         ice40.accumulator_storage = Storage::Block;
         ice40.small_storage = Storage::Block;
         ice40.activation_storage = Storage::SinglePort;
