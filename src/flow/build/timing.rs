@@ -47,7 +47,7 @@ impl std::fmt::Display for CriticalPath {
 /// What a routed design takes and how fast it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Net of the clock that is slowest against what it must reach.
+    /// Net of the clock that is slowest against what it must reach, or two of them (`a to b`).
     pub clock: String,
     /// Its highest rate.
     pub reached_mhz: f64,
@@ -113,25 +113,64 @@ struct Pin {
     port: String,
 }
 
+/// What a clock, or a path from one clock to another, reaches and must.
+struct Limit<'a> {
+    clock: String,
+    achieved: f64,
+    constraint: f64,
+    path: Option<&'a Path>,
+}
+
+impl Limit<'_> {
+    fn margin(&self) -> f64 {
+        self.achieved / self.constraint
+    }
+}
+
+impl Report {
+    /// nextpnr leaves paths between clocks unconstrained. Ours are of one PLL: between two of their edges there is a period of the faster
+    /// one at least.
+    fn limits(&self) -> impl Iterator<Item = Limit<'_>> {
+        let within = self.fmax.iter().map(|(clock, fmax)| Limit {
+            clock: clock.clone(),
+            achieved: fmax.achieved,
+            constraint: fmax.constraint,
+            path: self.critical_paths.iter().find(|path| {
+                let [from, to] = path.clocks();
+                from == to && from == clock
+            }),
+        });
+        let across = self.critical_paths.iter().filter_map(|path| {
+            let [from, to] = path.clocks();
+            let (a, b) = (self.fmax.get(from)?, self.fmax.get(to)?);
+            (from != to).then(|| Limit {
+                clock: format!("{from} to {to}"),
+                achieved: 1000.0 / path.path.iter().map(|step| step.delay).sum::<f64>(),
+                constraint: a.constraint.max(b.constraint),
+                path: Some(path),
+            })
+        });
+        within.chain(across)
+    }
+}
+
+impl Path {
+    /// The clocks of both ends (`posedge clock`, say), or `<async>`.
+    fn clocks(&self) -> [&str; 2] {
+        [&self.from, &self.to].map(|edge| edge.rsplit(' ').next().unwrap_or_default())
+    }
+}
+
 /// Reads nextpnr's JSON report. A clock must reach `share` of what nextpnr was asked for it.
 ///
 /// # Errors
 /// Another text, or a design without a clock.
 pub(super) fn read(text: &str, family: Family, share: f64) -> Result<Timing, String> {
     let report: Report = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let margin = |fmax: &Fmax| fmax.achieved / fmax.constraint;
     let slowest = report
-        .fmax
-        .iter()
-        .min_by(|a, b| margin(a.1).total_cmp(&margin(b.1)));
-    let Some((clock, fmax)) = slowest else {
-        return Err("no clock".to_owned());
-    };
-    let path = report
-        .critical_paths
-        .iter()
-        .find(|path| path.from.ends_with(clock) && path.to.ends_with(clock))
-        .and_then(critical);
+        .limits()
+        .min_by(|a, b| a.margin().total_cmp(&b.margin()));
+    let slowest = slowest.ok_or("no clock")?;
     let utilisation = cells(family)
         .iter()
         .filter_map(|(name, cells)| {
@@ -145,10 +184,10 @@ pub(super) fn read(text: &str, family: Family, share: f64) -> Result<Timing, Str
         })
         .collect();
     Ok(Timing {
-        clock: clock.clone(),
-        reached_mhz: fmax.achieved,
-        wanted_mhz: share * fmax.constraint,
-        critical_path: path,
+        reached_mhz: slowest.achieved,
+        wanted_mhz: share * slowest.constraint,
+        critical_path: slowest.path.and_then(critical),
+        clock: slowest.clock,
         utilisation,
     })
 }
@@ -201,11 +240,12 @@ mod tests {
 
     const REPORT: &str = r#"{"critical_paths":[
         {"from":"async","to":"posedge clock","path":[]},
+        {"from":"posedge slow_clock","to":"posedge slow_clock","path":[]},
         {"from":"posedge clock","to":"posedge clock","path":[
             {"delay":0.5,"from":{"cell":"a","loc":[1,2],"port":"CLK"},"to":{"cell":"a","loc":[1,2],"port":"Q"},"type":"clk-to-q"},
             {"delay":6.25,"from":{"cell":"a","loc":[1,2],"port":"Q"},"net":"n","to":{"cell":"b","loc":[3,4],"port":"D"},"type":"routing"},
             {"delay":0.25,"from":{"cell":"b","loc":[3,4],"port":"D"},"to":{"cell":"b","loc":[3,4],"port":"CLK"},"type":"setup"}]}],
-        "fmax":{"slow":{"achieved":50.0,"constraint":20.0},"clock":{"achieved":142.8,"constraint":150.0}},
+        "fmax":{"slow_clock":{"achieved":50.0,"constraint":20.0},"clock":{"achieved":142.8,"constraint":150.0}},
         "utilization":{"TRELLIS_COMB":{"used":10,"available":24288},"OTHER":{"used":1,"available":2}}}"#;
 
     #[test]
@@ -220,6 +260,25 @@ mod tests {
         assert_eq!(path, "7.0 ns (0.8 logic, 6.2 routing) from a.CLK to b.CLK");
         assert_eq!(timing.utilisation.len(), 1);
         assert_eq!(timing.utilisation[0].name, "lut");
+    }
+
+    #[test]
+    fn a_path_between_clocks_has_a_period_of_the_faster_one() {
+        let crossing = |delay: f64| {
+            let path = format!(
+                r#"{{"from":"posedge clock","to":"posedge slow_clock","path":[
+                {{"delay":{delay},"from":{{"cell":"c","port":"CLK"}},"to":{{"cell":"d","port":"D"}},"type":"routing"}}]}},"#
+            );
+            REPORT.replace(r#"{"from":"async""#, &(path + r#"{"from":"async""#))
+        };
+        let timing = read(&crossing(20.0), Family::Ecp5, 0.5).expect("a report");
+        assert_eq!(
+            (timing.clock.as_str(), timing.reached_mhz, timing.wanted_mhz),
+            ("clock to slow_clock", 50.0, 75.0)
+        );
+        assert!(!timing.met() && timing.critical_path.expect("a path").from == "c.CLK");
+        let timing = read(&crossing(5.0), Family::Ecp5, 0.5).expect("a report");
+        assert_eq!(timing.clock, "clock");
     }
 
     #[test]
