@@ -63,10 +63,12 @@ impl Target {
         if self.family != Family::Ice40 {
             return architecture;
         }
-        // As `icebreaker`: there is no LUTRAM.
+        // As `icebreaker`: there is no LUTRAM, and few descriptors share a memory with their counters.
         Architecture {
             lane_rows: 2,
             compact: true,
+            image_side_max: 31,
+            descriptor_count: 12,
             small_storage: Storage::Block,
             ..architecture
         }
