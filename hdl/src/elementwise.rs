@@ -1,8 +1,8 @@
 //! Elementwise: the residual addition, word after word of every column through the posts of way 0.
 //!
 //! For every byte: `a = (u << 20) + bias` scaled by record `record_base`, b likewise by the next one, and the sum of the
-//! two scaled values by the one after. Three slots of four bytes a word; the sum's comes when the addends have
-//! come back from the posts, a word later unless `compact`. Input words are read before the output word that may replace them is written.
+//! two scaled values by the one after. Three slots of four bytes a word; the sum's comes a word later, when the addends have
+//! come back from the posts. Input words are read before the output word that may replace them is written.
 //!
 //! | port | bits | |
 //! |---|--:|---|
@@ -116,10 +116,9 @@ pub fn elementwise(architecture: &Architecture) -> Module {
     module
 }
 
-/// Counts words and their cycles; starts the slots. Where sums come a word later, one more word than there are brings out the last.
+/// Counts words and their cycles; starts the slots. One more word than there are brings out the last sum.
 fn slots<'a>(m: &'a Module, architecture: &Architecture, begin: &Net) -> Phases<'a> {
     let timing = add_timing(architecture);
-    let later = timing.sum >= timing.word;
     let active = m.register("active", 1);
     let bits = (timing.word - 1).ilog2() as usize + 1;
     let phase = m.register("phase", bits);
@@ -136,18 +135,13 @@ fn slots<'a>(m: &'a Module, architecture: &Architecture, begin: &Net) -> Phases<
 
     let words = m.field("strip_count");
     let left = m.register("words_left", words.width());
-    let last = m.equals(&left, u64::from(!later));
+    let last = m.equals(&left, 0);
     let decrement = m.subtract(&left, &m.literal(1, words.width()));
     let word_end = m.named("word_end", &phases.at(timing.word - 1));
     let next = m.mux(begin, &words, &decrement);
     m.clocked_enable(&left, &next, &m.or(begin, &word_end));
-    let first = if later {
-        let first = m.register("first_word", 1);
-        m.clocked_enable(&first, begin, &m.or(begin, &word_end));
-        first
-    } else {
-        m.literal(0, 1)
-    };
+    let first = m.register("first_word", 1);
+    m.clocked_enable(&first, begin, &m.or(begin, &word_end));
 
     let sum_slot = m.named("sum_slot", &phases.at(timing.sum));
     let end = m.and(&sum_slot, &last);

@@ -1,8 +1,8 @@
 //! The controls and record fields of slots, each at the cycle in which the posts of a way take it.
 //!
 //! A register that is to hold a field of a slot from offset o (cycles after the slot's start) on is enabled by the slot's start
-//! delayed by o - 1; it holds until the next slot comes by, `SLOT_CYCLES_MIN` later or more, and in that
-//! time the next register of the chain takes the field over.
+//! delayed by o - 1; it holds until the next slot comes by, `SLOT_CYCLES_MIN` later or more (`timing::record_changes` if its record is
+//! another), and in that time the next register of the chain takes the field over.
 
 use super::{Kind, Slot};
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     post::row_bits,
 };
 use bitweft_isa::{
+    QUAD,
     architecture::Architecture,
     record,
     timing::{
@@ -36,8 +37,7 @@ struct Pulses<'a> {
     to_value: usize,
     /// `timing::record_changes`.
     record_changes: usize,
-    /// A record is held from the end of its time on, by one register a field: slots are far enough apart.
-    early: bool,
+    compact: bool,
 }
 
 /// Builds everything behind the slot engine.
@@ -64,27 +64,34 @@ pub(super) fn stages(
         rows_per_way: architecture.rows_per_way(),
         to_value,
         record_changes: record_changes(architecture),
-        early: architecture.compact,
+        compact: architecture.compact,
     };
     pulses.rows(slot, row_bits(architecture));
     pulses.fields(kind, record);
 
     m.output("write_slot", &pulses.start[to_write_slot]);
     for (name, flag) in [("write_skip", &slot.skip), ("write_last", &slot.last)] {
-        let held = pulses.held(name, flag, FLAG_VALID, &[to_write_slot]);
+        let held = pulses.held(name, flag, FLAG_VALID, SLOT_CYCLES_MIN, &[to_write_slot]);
         m.output(name, &held[0]);
     }
 }
 
 impl Pulses<'_> {
     /// `source` of a slot, which is there up to `until` cycles after its start, in registers that hold it from the given
-    /// offsets on.
-    fn held(&self, name: &str, source: &Net, mut until: usize, offsets: &[usize]) -> Vec<Net> {
+    /// offsets on for `hold` cycles: slots with other sources are so far apart.
+    fn held(
+        &self,
+        name: &str,
+        source: &Net,
+        mut until: usize,
+        hold: usize,
+        offsets: &[usize],
+    ) -> Vec<Net> {
         let mut net = source.clone();
         let take = |offset: usize, net: &Net| {
             let q = self.m.register(&format!("{name}_at_{offset}"), net.width());
             self.m.clocked_enable(&q, net, &self.start[offset - 1]);
-            (q, offset + SLOT_CYCLES_MIN - 1)
+            (q, offset + hold - 1)
         };
         let mut results = Vec::with_capacity(offsets.len());
         for &offset in offsets {
@@ -97,13 +104,22 @@ impl Pulses<'_> {
         results
     }
 
-    /// A field at `offset` of way 0 and the same cycles later of each other way, side by side in an output.
-    fn way_outputs(&self, name: &str, source: &Net, until: usize, offset: usize) {
-        let latest = if self.early { until + 1 } else { usize::MAX };
+    /// A field of the record at `offset` of way 0 and the same cycles later of each other way, side by side in an output.
+    fn way_outputs(&self, name: &str, source: &Net, offset: usize) {
+        let hold = self.record_changes;
+        // What is taken when the record ends and still there for the last value needs no other register.
+        let lasts = |offset: usize| hold + hold >= offset + self.rows_per_way.max(QUAD);
+        let from = |offset: usize| {
+            if self.compact && lasts(offset) {
+                offset.min(hold)
+            } else {
+                offset
+            }
+        };
         let offsets: Vec<usize> = (0..self.ways)
-            .map(|way| latest.min(offset + way * self.rows_per_way))
+            .map(|way| from(offset + way * self.rows_per_way))
             .collect();
-        let held = self.held(name, source, until, &offsets);
+        let held = self.held(name, source, hold - 1, hold, &offsets);
         let parts: Vec<&Net> = held.iter().collect();
         self.m.output(name, &self.m.concat(&parts));
     }
@@ -111,23 +127,22 @@ impl Pulses<'_> {
     /// Fields of the record, and flags that follow from it.
     fn fields(&self, kind: &Kind, record: &Net) {
         let m = self.m;
-        let until = self.record_changes - 1;
         let special = m.or(
             &m.bit(record, record::BINARY_BIT),
             &m.bit(record, record::ZERO_BIT),
         );
         let ordinary = m.and(&kind.convolution, &m.not(&special));
-        self.way_outputs("x_clear", &m.not(&ordinary), until, self.to_value);
-        self.way_outputs("halve", &ordinary, until, self.to_value + POST_HALVE);
+        self.way_outputs("x_clear", &m.not(&ordinary), self.to_value);
+        self.way_outputs("halve", &ordinary, self.to_value + POST_HALVE);
 
         let field = |low: usize, bits: usize, identity: u64| {
             let field = m.slice(record, low, bits);
             m.mux(&kind.maximum, &m.literal(identity, bits), &field)
         };
         let bias = field(0, record::BIAS_BITS, 0);
-        self.way_outputs("bias", &bias, until, self.to_value + POST_BIAS);
+        self.way_outputs("bias", &bias, self.to_value + POST_BIAS);
         let left = field(record::LEFT_LOW, record::LEFT_BITS, IDENTITY_LEFT);
-        self.way_outputs("left", &left, until, self.to_value + POST_HALVE);
+        self.way_outputs("left", &left, self.to_value + POST_HALVE);
         for (name, low, bits, identity) in [
             (
                 "mantissa",
@@ -138,7 +153,7 @@ impl Pulses<'_> {
             ("right", record::RIGHT_LOW, record::RIGHT_BITS, 0),
         ] {
             let field = field(low, bits, identity);
-            self.way_outputs(name, &field, until, self.to_value + POST_SCALE);
+            self.way_outputs(name, &field, self.to_value + POST_SCALE);
         }
         let used = record::ZERO_BIT + 1;
         m.unused(&m.slice(record, used, record.width() - used));
@@ -150,7 +165,7 @@ impl Pulses<'_> {
         let offsets: Vec<usize> = (0..self.ways)
             .map(|way| self.to_value + way * self.rows_per_way)
             .collect();
-        let is_x = self.held("is_x", &slot.is_x, FLAG_VALID, &offsets);
+        let is_x = self.held("is_x", &slot.is_x, FLAG_VALID, SLOT_CYCLES_MIN, &offsets);
         let (mut rows, mut stores) = (Vec::new(), Vec::new());
         for (way, (offset, is_x)) in offsets.iter().zip(&is_x).enumerate() {
             // The top bit stops the count behind the last row.
@@ -160,14 +175,14 @@ impl Pulses<'_> {
             let over = m.sign(&row);
             m.clocked_enable(&row, &next, &m.or(begin, &m.not(&over)));
             stores.push(m.and(is_x, &m.not(&over)));
-            rows.push(if self.early {
+            rows.push(if self.compact {
                 m.not(&over)
             } else {
                 m.truncate(&row, bits)
             });
         }
         let side_by_side = |nets: &[Net]| m.concat(&nets.iter().collect::<Vec<_>>());
-        let name = if self.early { "next_row" } else { "row" };
+        let name = if self.compact { "next_row" } else { "row" };
         m.output(name, &side_by_side(&rows));
         m.output("x_store", &side_by_side(&stores));
     }

@@ -19,39 +19,24 @@
 //!    of an array of [`ROWS_MAX`] rows the cycle after the last write.
 
 use super::{GRANT_LATENCY, drain_latency};
-use crate::{QUAD, ROWS_MAX, architecture::Architecture};
+use crate::{ROWS_MAX, architecture::Architecture};
 
 /// Slots start at least so many cycles apart.
 pub const SLOT_CYCLES_MIN: usize = 4;
 
-/// From the start of a slot to the cycle in which the next slot's record takes the place of its own. With `compact` later, so that one
-/// register a field holds it for all of the slot's values.
+/// From the start of a slot to the cycle in which the next slot's record takes the place of its own: slots with different records
+/// start at least so far apart. With `compact` a cycle more, which spares registers that hold what the posts take late.
 #[must_use]
 pub fn record_changes(architecture: &Architecture) -> usize {
     SLOT_CYCLES_MIN + usize::from(architecture.compact)
 }
 
-/// Slots of so many values start at least so many cycles apart, where they have different records.
-fn slot_spacing(architecture: &Architecture, values: usize) -> usize {
-    let changes = record_changes(architecture);
-    if architecture.compact {
-        // Held from `changes` on, up to the last value's product.
-        changes.max(slot_to_value(architecture) + POST_SCALE + values - changes)
-    } else {
-        changes.max(values)
-    }
-}
-
 /// A convolution's slots start at least so many cycles apart.
 #[must_use]
 pub fn slot_cycles(architecture: &Architecture) -> usize {
-    // One record for all ways with `compact`, else one after another.
-    let ways = if architecture.compact {
-        architecture.drain_ways
-    } else {
-        1
-    };
-    slot_spacing(architecture, ways * architecture.rows_per_way())
+    architecture
+        .rows_per_way()
+        .max(record_changes(architecture))
 }
 
 /// From `start` to the first cycle in which a convolution's first slot could start.
@@ -134,24 +119,20 @@ pub const ADD_START: usize = 1;
 pub struct AddTiming {
     /// From the slot of a to that of b.
     pub b: usize,
-    /// From the slot of a to that of the sum.
+    /// From the slot of a to that of the sum, the last one of the next word.
     pub sum: usize,
-    /// From a word to the next: if it is less than `sum`, the sum's slot is the last one of the next word.
+    /// From a word to the next.
     pub word: usize,
 }
 
-/// Timing of an Add's words. The sum starts when both scaled addends are there; with `compact` before the next word, without it a word later.
+/// Timing of an Add's words.
 #[must_use]
 pub fn add_timing(architecture: &Architecture) -> AddTiming {
-    let b = slot_spacing(architecture, QUAD);
-    if architecture.compact {
-        let sum = b + post_scaled_latency(architecture) + QUAD;
-        let word = sum + b;
-        AddTiming { b, sum, word }
-    } else {
-        let word = 3 * b;
-        let sum = word + 2 * b;
-        AddTiming { b, sum, word }
+    let b = record_changes(architecture);
+    AddTiming {
+        b,
+        sum: 5 * b,
+        word: 3 * b,
     }
 }
 
@@ -159,5 +140,5 @@ pub fn add_timing(architecture: &Architecture) -> AddTiming {
 #[must_use]
 pub fn add_cycles(architecture: &Architecture, words: usize) -> usize {
     let timing = add_timing(architecture);
-    ADD_START + timing.word * words.saturating_sub(1) + timing.sum + slot_to_done(architecture)
+    ADD_START + timing.word * words + timing.sum - timing.word + slot_to_done(architecture)
 }
