@@ -4,6 +4,7 @@
 //! what has not changed does nothing, and an interrupted sweep of seeds goes on where it was.
 
 mod anchors;
+mod blocks;
 mod error;
 mod netlist;
 mod record;

@@ -148,6 +148,10 @@ impl Route<'_> {
             "--freq",
         ];
         arguments.extend(common.map(str::to_owned));
+        if self.family == Family::Ice40 {
+            // For what nextpnr does not see (`blocks.rs`).
+            arguments.insert(0, "--detailed-timing-report".into());
+        }
         arguments.push(self.mhz.to_string());
         arguments
     }

@@ -1,11 +1,15 @@
 //! Place and route with several seeds, some at a time, until one meets the clock.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use bitweft_hdl::pll::Family;
+
+use super::blocks::Blocks;
 use super::error::{BuildError, InFile};
 use super::record::{Outcome, Seed};
 use super::timing::{self, Timing};
@@ -127,12 +131,25 @@ impl Job<'_> {
         let text = fs::read_to_string(&report)
             .in_file(&report)
             .map_err(after)?;
-        let timing = timing::read(&text, self.design.family, share).map_err(|message| {
+        let unreadable = |path: &Path, message| {
             after(BuildError::Unreadable {
-                path: report.clone(),
+                path: path.to_path_buf(),
                 message,
             })
-        })?;
+        };
+        let family = self.design.family;
+        let blocks = match family {
+            Family::Ice40 => {
+                let netlist = self.folder.join(steps::NETLIST);
+                let text = fs::read_to_string(&netlist)
+                    .in_file(&netlist)
+                    .map_err(after)?;
+                Blocks::of(&text, self.design.top).map_err(|error| unreadable(&netlist, error))?
+            }
+            _ => Blocks::default(),
+        };
+        let timing = timing::read(&text, family, share, &blocks)
+            .map_err(|error| unreadable(&report, error))?;
         stamp::write(&stamp, &key, seconds).map_err(after)?;
         Ok((timing, seconds))
     }

@@ -1,5 +1,6 @@
 //! What nextpnr reports: resources, clocks, critical paths.
 
+use super::blocks::{Blocks, Net};
 use bitweft_hdl::pll::Family;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ impl std::fmt::Display for CriticalPath {
 /// What a routed design takes and how fast it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Net of the clock that is slowest against what it must reach, or two of them (`a to b`).
+    /// Net of the clock that is slowest against what it must reach, or two of them (`a to b`), or a path that nextpnr does not see.
     pub clock: String,
     /// Its highest rate.
     pub reached_mhz: f64,
@@ -74,6 +75,8 @@ impl Timing {
 
 #[derive(Deserialize)]
 struct Report {
+    #[serde(default)]
+    detailed_net_timings: Vec<Net>,
     fmax: IndexMap<String, Fmax>,
     utilization: IndexMap<String, Utilization>,
     critical_paths: Vec<Path>,
@@ -152,6 +155,18 @@ impl Report {
         });
         within.chain(across)
     }
+
+    /// The slowest path through multiplier blocks: its clock is the slowest one, of the processor.
+    fn through(&self, blocks: &Blocks) -> Option<Limit<'_>> {
+        let (slowest, end) = blocks.slowest(&self.detailed_net_timings)?;
+        let constraints = self.fmax.values().map(|fmax| fmax.constraint);
+        Some(Limit {
+            clock: format!("a path through multiplier blocks to {end}"),
+            achieved: 1000.0 / slowest,
+            constraint: constraints.min_by(f64::total_cmp)?,
+            path: None,
+        })
+    }
 }
 
 impl Path {
@@ -165,10 +180,16 @@ impl Path {
 ///
 /// # Errors
 /// Another text, or a design without a clock.
-pub(super) fn read(text: &str, family: Family, share: f64) -> Result<Timing, String> {
+pub(super) fn read(
+    text: &str,
+    family: Family,
+    share: f64,
+    blocks: &Blocks,
+) -> Result<Timing, String> {
     let report: Report = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let slowest = report
         .limits()
+        .chain(report.through(blocks))
         .min_by(|a, b| a.margin().total_cmp(&b.margin()));
     let slowest = slowest.ok_or("no clock")?;
     let utilisation = cells(family)
@@ -250,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_report_gives_the_slowest_clock_with_its_path() {
-        let timing = read(REPORT, Family::Ecp5, 0.5).expect("a report");
+        let timing = read(REPORT, Family::Ecp5, 0.5, &Blocks::default()).expect("a report");
         assert!(timing.met() && timing.wanted_mhz == 75.0);
         assert_eq!(
             (timing.clock.as_str(), timing.reached_mhz),
@@ -271,20 +292,24 @@ mod tests {
             );
             REPORT.replace(r#"{"from":"async""#, &(path + r#"{"from":"async""#))
         };
-        let timing = read(&crossing(20.0), Family::Ecp5, 0.5).expect("a report");
+        let timing =
+            read(&crossing(20.0), Family::Ecp5, 0.5, &Blocks::default()).expect("a report");
         assert_eq!(
             (timing.clock.as_str(), timing.reached_mhz, timing.wanted_mhz),
             ("clock to slow_clock", 50.0, 75.0)
         );
         assert!(!timing.met() && timing.critical_path.expect("a path").from == "c.CLK");
-        let timing = read(&crossing(5.0), Family::Ecp5, 0.5).expect("a report");
+        let timing = read(&crossing(5.0), Family::Ecp5, 0.5, &Blocks::default()).expect("a report");
         assert_eq!(timing.clock, "clock");
     }
 
     #[test]
     fn a_report_without_a_clock_is_refused() {
         let text = r#"{"critical_paths":[],"fmax":{},"utilization":{}}"#;
-        assert_eq!(read(text, Family::Ecp5, 1.0), Err("no clock".to_owned()));
-        assert!(read("{", Family::Ecp5, 1.0).is_err());
+        assert_eq!(
+            read(text, Family::Ecp5, 1.0, &Blocks::default()),
+            Err("no clock".to_owned())
+        );
+        assert!(read("{", Family::Ecp5, 1.0, &Blocks::default()).is_err());
     }
 }
