@@ -120,7 +120,7 @@ const REQUANTIZER: Proof = Proof {
     mode: "bmc",
     depth: 10,
     cover_depth: 10,
-    mutated: &[("requantizer", "")],
+    mutated: &[("requantizer", ""), ("multiply_add", "")],
     ..PLAIN
 };
 
@@ -213,7 +213,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         verilog: || requantizer(true).verilog(),
         defines: &["COMPACT"],
         cover_defines: &["COMPACT"],
-        script: "proc\ncutpoint */w:product\n",
+        script: "proc\ncutpoint */w:multiplied\n",
         ..REQUANTIZER
     },
     Proof {

@@ -34,22 +34,22 @@
     // Their products, in cycle PRODUCTS.
 `ifdef COMPACT
     localparam [3:0] PRODUCTS = 4'd2;
-    (* hierconn *) wire [33:0] \multiply_low_low.product , \multiply_low_high.product , \multiply_high_low.product , \multiply_high_high.product ;
-    wire [31:0] low_low_now = \multiply_low_low.product [31:0], low_high_now = \multiply_low_high.product [31:0];
-    wire [31:0] high_low_now = \multiply_high_low.product [31:0], high_high_now = \multiply_high_high.product [31:0];
+    (* hierconn *) wire [33:0] \multiply_low_low.multiplied , \multiply_low_high.multiplied , \multiply_high_low.multiplied , \multiply_high_high.multiplied ;
+    wire [31:0] low_low_now = \multiply_low_low.multiplied [31:0], low_high_now = \multiply_low_high.multiplied [31:0];
+    wire [31:0] high_low_now = \multiply_high_low.multiplied [31:0], high_high_now = \multiply_high_high.multiplied [31:0];
     // Products with powers of two.
     (* hierconn *) wire signed [16:0] \multiply_shift_low.left , \multiply_shift_high.left , \multiply_right_low.left , \multiply_right_high.left ;
     (* hierconn *) wire [16:0] \multiply_shift_low.right , \multiply_shift_high.right , \multiply_right_low.right , \multiply_right_high.right ;
-    (* hierconn *) wire [33:0] \multiply_shift_low.product , \multiply_shift_high.product , \multiply_right_low.product , \multiply_right_high.product ;
+    (* hierconn *) wire [33:0] \multiply_shift_low.multiplied , \multiply_shift_high.multiplied , \multiply_right_low.multiplied , \multiply_right_high.multiplied ;
     wire signed [33:0] shift_low_wide = \multiply_shift_low.left , shift_high_wide = \multiply_shift_high.left ;
     wire signed [33:0] right_low_wide = \multiply_right_low.left , right_high_wide = \multiply_right_high.left ;
     genvar place;
     generate for (place = 0; place < 16; place = place + 1) begin : power
         always @* begin
-            if ( \multiply_shift_low.right == 17'd1 << place) assume ( \multiply_shift_low.product == shift_low_wide <<< place);
-            if ( \multiply_shift_high.right == 17'd1 << place) assume ( \multiply_shift_high.product == shift_high_wide <<< place);
-            if ( \multiply_right_low.right == 17'd1 << place) assume ( \multiply_right_low.product == right_low_wide <<< place);
-            if ( \multiply_right_high.right == 17'd1 << place) assume ( \multiply_right_high.product == right_high_wide <<< place);
+            if ( \multiply_shift_low.right == 17'd1 << place) assume ( \multiply_shift_low.multiplied == shift_low_wide <<< place);
+            if ( \multiply_shift_high.right == 17'd1 << place) assume ( \multiply_shift_high.multiplied == shift_high_wide <<< place);
+            if ( \multiply_right_low.right == 17'd1 << place) assume ( \multiply_right_low.multiplied == right_low_wide <<< place);
+            if ( \multiply_right_high.right == 17'd1 << place) assume ( \multiply_right_high.multiplied == right_high_wide <<< place);
         end
     end endgenerate
 `else
@@ -76,6 +76,10 @@
     wire signed [63:0] level = y + $signed({56'd0, out_zero});
     wire [7:0] clamped_level = level < $signed({56'd0, clamp_low}) ? clamp_low : level > $signed({56'd0, clamp_high}) ? clamp_high : level[7:0];
     wire signed [63:0] found = {{32{scaled[31]}}, scaled} + {63'd0, scaled_round};
+`ifdef COMPACT
+    // A step on the way there, for the solver: the product as it is shifted.
+    always @* if (step == 4'd5) assert ($signed(product) == first - (rounding_double && s < 0 && by != 6'd0 ? 64'sd1 : 64'sd0));
+`endif
     always @* begin
         if (step == 4'd7) assert (found == y);
         if (step == 4'd9) assert (output_byte == clamped_level);

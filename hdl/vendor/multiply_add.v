@@ -49,23 +49,23 @@ module multiply_add #(
     wire signed [16:0] b_now = {1'b0, b};
     wire signed [16:0] left = OPERAND_REGISTERS != 0 ? a_held : a_now;
     wire signed [16:0] right = OPERAND_REGISTERS != 0 ? b_held : b_now;
-    wire signed [33:0] product = left * right;
+    wire signed [33:0] multiplied = left * right;
     reg [31:0] product_first, product_last, addend_held, held;
-    wire [31:0] term = PRODUCT_REGISTERS != 0 ? product_last : product[31:0];
+    wire [31:0] term = PRODUCT_REGISTERS != 0 ? product_last : multiplied[31:0];
     wire [16:0] lower = {1'b0, term[15:0]} + {1'b0, addend[15:0]} + {16'd0, carry_in};
     wire carry = LOWER_DELAYS != 0 ? 1'b0 : lower[16];
     wire [16:0] upper = {1'b0, term[31:16]} + {1'b0, addend[31:16]} + {16'd0, carry};
     always @(posedge clock) begin
         a_held <= a_now;
         b_held <= b_now;
-        product_first <= product[31:0];
-        product_last <= PRODUCT_REGISTERS > 1 ? product_first : product[31:0];
+        product_first <= multiplied[31:0];
+        product_last <= PRODUCT_REGISTERS > 1 ? product_first : multiplied[31:0];
         addend_held <= addend;
         held[31:16] <= UPPER_DELAYS != 0 ? addend_held[31:16] : upper[15:0];
         held[15:0] <= LOWER_DELAYS != 0 ? addend_held[15:0] : lower[15:0];
     end
     assign sum = {UPPER_EARLY != 0 ? term[31:16] : held[31:16], held[15:0]};
     assign carry_out = upper[16];
-    wire unused = &{1'b0, product[33:32]};
+    wire unused = &{1'b0, multiplied[33:32]};
 `endif
 endmodule

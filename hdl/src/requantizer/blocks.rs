@@ -2,7 +2,7 @@
 //! (`vendor/multiply_add.v`), which an iCE40 UP5K has.
 //!
 //! A shift is a product with a power of two, of 32 x 16 bits: two blocks side by side ([`shifted`]). A right shift by f is one to the
-//! left by 15 - f, read 15 places higher. The halves of sums that this leaves idle delay what comes later.
+//! left by 15 - f, read 15 places higher; one by 32 is of 0. The halves of sums that this leaves idle delay what comes later.
 //!
 //! ```text
 //! cycle   block: what it takes
@@ -46,7 +46,7 @@ impl Block {
         let addend = m.concat(&[&lower, &upper]);
         let sum = m.driven_wire(name, 2 * HALF);
         let carry_out = m.driven_wire(&format!("{name}_carry"), 1);
-        let parameters: Vec<String> = [
+        let parameters = [
             ("A_SIGNED", usize::from(self.signed)),
             ("OPERAND_REGISTERS", self.operand_registers),
             ("PRODUCT_REGISTERS", self.product_registers),
@@ -54,10 +54,7 @@ impl Block {
             ("UPPER_DELAYS", usize::from(self.upper_delays)),
             ("LOWER_DELAYS", usize::from(self.lower_delays)),
         ]
-        .iter()
-        .filter(|(parameter, value)| *value != usize::from(*parameter == "OPERAND_REGISTERS"))
-        .map(|(parameter, value)| format!(".{parameter}({value})"))
-        .collect();
+        .map(|(parameter, value)| format!(".{parameter}({value})"));
         let clock = m.clock();
         m.raw(&format!(
             "multiply_add #({}) multiply_{name} (\n    .clock({clock}), .a({a}), .b({b}), .addend({addend}), .carry_in({carry_in}),\n    \
@@ -113,9 +110,9 @@ pub(super) fn scaled(
     shift_right(m, &product, &right)
 }
 
-/// The two blocks of the 48 bits of `value * power`: those of the sum of the lower one that are below 16 and all of the upper one;
-/// `power` has one bit set, so that these do not overlap the upper half of the lower block. `addend`: what else the lower one adds
-/// below its upper half, and the upper half of the upper one's addend.
+/// `value * power`, `power` with one bit set or none, in two blocks. The upper half of the lower block's product goes to the upper block,
+/// whose sum is all bits from 16 on (their places do not overlap); the lower half of the lower one's sum is the rest.
+/// `below` is added there, where it must carry nothing; `above` is the upper half of the upper block's addend.
 fn shifted(
     m: &Module,
     name: &str,
@@ -193,7 +190,7 @@ fn product(
     m.unused(&m.sign(&high));
     m.unused(&m.slice(&low, 6, 2 * HALF - 1 - 6));
     let product = m.concat(&[&m.sign(&low), &m.truncate(&high, 31)]);
-    (product, m.truncate(&low, 6))
+    (m.named("product", &product), m.truncate(&low, 6))
 }
 
 /// `value >> by` (arithmetic, `by` 0 to 32) and the last bit shifted out (0 for `by` = 0), two cycles later; for `by` = 32 both are 0.
