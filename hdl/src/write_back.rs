@@ -33,7 +33,7 @@ use bitweft_isa::{
     QUAD, ROWS_MAX,
     architecture::Architecture,
     descriptor::Opcode,
-    timing::{slot_cycles, slot_to_done, slot_to_write},
+    timing::{slot_to_done, slot_to_write},
 };
 
 /// Bits of a count of rows.
@@ -156,7 +156,7 @@ fn rows(m: &Module, lane_rows: usize, start: &Net, opens: &Net) -> Net {
 fn ways(m: &Module, architecture: &Architecture, place: &Place) -> Vec<Way> {
     let step = m.gate(&place.stride, &place.convolution);
     // A way writes all its rows, or the four bytes of a word.
-    let per_way = m.literal(slot_cycles(architecture) as u64, ROW_COUNT_BITS);
+    let per_way = m.literal(architecture.rows_per_way().max(QUAD) as u64, ROW_COUNT_BITS);
     let mut begin = place.slot.clone();
     let (mut address, mut lane) = (place.address.clone(), place.lane.clone());
     let mut rows = place.rows.clone();

@@ -94,8 +94,11 @@ impl Memories {
             layer: layer.into(),
             detail,
         };
-        operation.descriptor.plane_base = super::geometry::integer(self.plane_count);
-        operation.descriptor.record_base = super::geometry::integer(self.record_count);
+        // Full memories are no limit of an operation that has nothing in them.
+        let base =
+            |count: usize, none: bool| super::geometry::integer(if none { 0 } else { count });
+        operation.descriptor.plane_base = base(self.plane_count, operation.planes.is_empty());
+        operation.descriptor.record_base = base(self.record_count, operation.records.is_empty());
         let descriptor = &operation.descriptor;
         descriptor
             .check(architecture)

@@ -178,6 +178,16 @@ pub(crate) fn scaled(record: &Record, double: bool, v: i64) -> i64 {
 
 /// Small architectures that differ in what the units depend on.
 pub(crate) fn architectures() -> Vec<Architecture> {
+    let mut all = uncombined();
+    // Two ways of four rows each.
+    all.push(Architecture {
+        compact: true,
+        ..all[1].clone()
+    });
+    all
+}
+
+fn uncombined() -> Vec<Architecture> {
     let text = include_str!("../../../constraints/tiny.toml");
     let tiny = Architecture::from_toml(text).expect("valid");
     // Rows, columns, ways, bits, control groups.
