@@ -143,11 +143,7 @@ fn records(
 ) -> Net {
     let memory = record_memory(architecture);
     let bits = memory.address_bits();
-    let base_field = m.field("record_base");
-    let base = m.truncate(&base_field, bits);
-    if bits < base_field.width() {
-        m.unused(&m.slice(&base_field, bits, base_field.width() - bits));
-    }
+    let base = low_bits(m, &m.field("record_base"), bits);
     let next = m.register("next_record", bits);
     let later = record_changes(architecture) - RECORD_CHANGES;
     let group_last = m.delayed("group_last_later", group_last, later);

@@ -87,16 +87,12 @@ fn horner(module: &Module, architecture: &Architecture, sum: &Net) -> Net {
     let doubled = module.shift_left(&horner, 1);
     let sum = module.sign_extend(sum, bits);
     let next = match architecture.lane {
-        LaneKind::Table if architecture.compact => {
-            let sum = module.xor(&sum, &module.repeat(&sign, bits));
-            module.add_gated(&sum, &doubled, &module.not(&first))
-        }
-        LaneKind::Table => {
+        LaneKind::Table if !architecture.compact => {
             let doubled = module.gate(&doubled, &module.not(&first));
             module.add_complement(&doubled, &sum, &sign)
         }
         // Without gates in carry cells the choice behind the adder is free, and one in front of it is not.
-        LaneKind::Plain => {
+        _ => {
             let sum = module.xor(&sum, &module.repeat(&sign, bits));
             module.mux(&first, &sum, &module.add(&doubled, &sum))
         }

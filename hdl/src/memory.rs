@@ -1,7 +1,10 @@
 //! Simple dual-port memory: one write port, one read port, one clock.
 
 use crate::builder::{Module, Net};
-use bitweft_isa::architecture::{SINGLE_PORT_WORDS, Storage};
+use bitweft_isa::{
+    architecture::{SINGLE_PORT_WORDS, Storage},
+    timing::bank_latency,
+};
 
 const ECP5_BLOCK_MEMORY: &str = include_str!("../vendor/ecp5_block_memory.v");
 const ICE40_SPRAM: &str = include_str!("../vendor/ice40_spram.v");
@@ -278,10 +281,7 @@ impl ByteMemory {
     /// Cycles from address to data.
     #[must_use]
     pub fn latency(&self) -> usize {
-        match self.storage {
-            Storage::SinglePort => 1,
-            _ => 2,
-        }
+        bank_latency(self.storage)
     }
 
     /// The memory as a module.

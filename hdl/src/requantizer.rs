@@ -52,7 +52,7 @@ pub fn requantizer(compact: bool) -> Module {
     let double = m.input("rounding_double", 1);
 
     let form = if compact { blocks::scaled } else { scaled };
-    let (scaled, round) = form(m, &value, &left, (&mantissa, &right), &double);
+    let (scaled, round) = form(m, [&value, &left, &mantissa, &right, &double]);
     m.output("scaled", &scaled);
     m.output("scaled_round", &round);
     m.output("output_byte", &byte(m, &scaled, &round));
@@ -60,13 +60,7 @@ pub fn requantizer(compact: bool) -> Module {
 }
 
 /// `scaled` and `scaled_round`.
-fn scaled(
-    m: &Module,
-    value: &Net,
-    left: &Net,
-    (mantissa, right): (&Net, &Net),
-    double: &Net,
-) -> (Net, Net) {
+fn scaled(m: &Module, [value, left, mantissa, right, double]: [&Net; 5]) -> (Net, Net) {
     let coarse = shift_left(m, value, left, &[3, 2]);
     let coarse = m.registered("shifted_coarse", &coarse);
     let left = m.registered("left_fine", &m.truncate(left, 2));

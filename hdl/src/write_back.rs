@@ -28,6 +28,7 @@
 use crate::{
     activation_memory::address_bits,
     builder::{Module, Net},
+    count::low_bits,
 };
 use bitweft_isa::{
     QUAD, ROWS_MAX,
@@ -89,7 +90,7 @@ fn place(m: &Module, architecture: &Architecture) -> Place {
     let opens = m.named("opens", &m.all(&[&slot, &skip, &convolution]));
 
     // Words follow each other from `next_base` on: a convolution's block, all of any other descriptor.
-    let stride = address_field(m, "out_stride", bits);
+    let stride = low_bits(m, &m.field("out_stride"), bits);
     let block = m.shift_left(&stride, architecture.lane_rows.trailing_zeros() as usize);
     let next_base = next_base(m, &start, &block, &opens);
     let begins = m.or(&m.registered("started", &start), &opens);
@@ -115,19 +116,10 @@ fn place(m: &Module, architecture: &Architecture) -> Place {
     }
 }
 
-/// A descriptor field modulo the size of the activation memory.
-fn address_field(m: &Module, name: &str, bits: usize) -> Net {
-    let field = m.field(name);
-    if bits < field.width() {
-        m.unused(&m.slice(&field, bits, field.width() - bits));
-    }
-    m.truncate(&field, bits)
-}
-
 /// First word of the next block.
 fn next_base(m: &Module, start: &Net, step: &Net, opens: &Net) -> Net {
     let base = m.register("next_base", step.width());
-    let out_base = address_field(m, "out_base", step.width());
+    let out_base = low_bits(m, &m.field("out_base"), step.width());
     let next = m.mux(start, &out_base, &m.add(&base, step));
     m.clocked_enable(&base, &next, &m.or(start, opens));
     base

@@ -86,11 +86,16 @@ pub const ISSUE_START: usize = 3;
 /// address, RAM output, fabric register (one cycle both with single-port RAM), and unless `compact` a register behind the choice of halves.
 #[must_use]
 pub fn activation_read_latency(architecture: &Architecture) -> usize {
-    let memory = match architecture.activation_storage {
+    1 + bank_latency(architecture.activation_storage) + usize::from(!architecture.compact)
+}
+
+/// From an address at a bank of the activation memory to its word.
+#[must_use]
+pub fn bank_latency(storage: Storage) -> usize {
+    match storage {
         Storage::SinglePort => 1,
         _ => 2,
-    };
-    1 + memory + usize::from(!architecture.compact)
+    }
 }
 
 /// From the issue of an access to its bank addresses (registered) at the activation memory.

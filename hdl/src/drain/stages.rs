@@ -108,9 +108,9 @@ impl Pulses<'_> {
     fn way_outputs(&self, name: &str, source: &Net, offset: usize) {
         let hold = self.record_changes;
         // What is taken when the record ends and still there for the last value needs no other register.
-        let lasts = |offset: usize| hold + hold >= offset + self.rows_per_way.max(QUAD);
+        let values = self.rows_per_way.max(QUAD);
         let from = |offset: usize| {
-            if self.compact && lasts(offset) {
+            if offset + values <= 2 * hold {
                 offset.min(hold)
             } else {
                 offset

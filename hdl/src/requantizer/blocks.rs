@@ -74,13 +74,7 @@ impl Block {
 }
 
 /// `scaled` and `scaled_round` of the requantizer.
-pub(super) fn scaled(
-    m: &Module,
-    value: &Net,
-    left: &Net,
-    (mantissa, right): (&Net, &Net),
-    double: &Net,
-) -> (Net, Net) {
+pub(super) fn scaled(m: &Module, [value, left, mantissa, right, double]: [&Net; 5]) -> (Net, Net) {
     let none = m.literal(0, 1);
     // `right` and the sign come two cycles later from the idle half.
     let sign = m.wire("shifted_sign", 1);

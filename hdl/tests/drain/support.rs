@@ -178,38 +178,31 @@ pub(crate) fn scaled(record: &Record, double: bool, v: i64) -> i64 {
 
 /// Small architectures that differ in what the units depend on.
 pub(crate) fn architectures() -> Vec<Architecture> {
-    let mut all = uncombined();
-    // Two ways of four rows each.
-    all.push(Architecture {
-        compact: true,
-        ..all[1].clone()
-    });
-    all
-}
-
-fn uncombined() -> Vec<Architecture> {
     let text = include_str!("../../../constraints/tiny.toml");
     let tiny = Architecture::from_toml(text).expect("valid");
-    // Rows, columns, ways, bits, control groups.
+    // Rows, columns, ways, bits, control groups, compact.
     [
-        (8, 2, 1, 32, 1),
-        (8, 3, 2, 24, 1),
-        (8, 1, 1, 28, 1),
-        (2, 1, 1, 28, 1),
-        (4, 2, 1, 30, 1),
-        (8, 3, 2, 30, 2),
+        (8, 2, 1, 32, 1, false),
+        (8, 3, 2, 24, 1, false),
+        (8, 1, 1, 28, 1, false),
+        (2, 1, 1, 28, 1, true),
+        (4, 2, 1, 30, 1, true),
+        (8, 3, 2, 30, 2, false),
+        (8, 3, 2, 24, 1, true),
     ]
     .map(
-        |(lane_rows, columns, drain_ways, accumulator_bits, control_groups)| Architecture {
-            lane_rows,
-            compact: lane_rows < 8,
-            columns,
-            control_groups,
-            drain_ways,
-            accumulator_bits,
-            activation_words: 4096,
-            record_count: 100,
-            ..tiny.clone()
+        |(lane_rows, columns, drain_ways, accumulator_bits, control_groups, compact)| {
+            Architecture {
+                lane_rows,
+                compact,
+                columns,
+                control_groups,
+                drain_ways,
+                accumulator_bits,
+                activation_words: 4096,
+                record_count: 100,
+                ..tiny.clone()
+            }
         },
     )
     .to_vec()

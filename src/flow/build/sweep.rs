@@ -1,7 +1,6 @@
 //! Place and route with several seeds, some at a time, until one meets the clock.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -36,6 +35,7 @@ struct Tried {
 impl Job<'_> {
     /// All seeds that were tried, in their order, and the best with its timing: one that met the clock, else the fastest.
     pub(super) fn sweep(&self, keys: &stamp::Keys) -> Result<(Vec<Seed>, u32, Timing), BuildError> {
+        let blocks = self.blocks()?;
         let next = AtomicUsize::new(0);
         let met = AtomicBool::new(false);
         let tried = Mutex::new(Vec::new());
@@ -45,7 +45,7 @@ impl Job<'_> {
                 let Some(&seed) = self.effort.seeds.get(at) else {
                     return;
                 };
-                let result = self.try_seed(seed, keys, &met);
+                let result = self.try_seed(seed, keys, &blocks, &met);
                 (self.observe)(Event::Tried(&result.seed));
                 if let Ok(mut tried) = tried.lock() {
                     tried.push((at, result));
@@ -69,8 +69,19 @@ impl Job<'_> {
         choose(tried.into_iter().map(|(_, tried)| tried).collect())
     }
 
-    fn try_seed(&self, seed: u32, keys: &stamp::Keys, met: &AtomicBool) -> Tried {
-        let result = self.route_seed(seed, keys, met);
+    /// The blocks of the netlist whose delays nextpnr does not know.
+    fn blocks(&self) -> Result<Blocks, BuildError> {
+        if self.design.family != Family::Ice40 {
+            return Ok(Blocks::default());
+        }
+        let path = self.folder.join(steps::NETLIST);
+        let text = fs::read_to_string(&path).in_file(&path)?;
+        Blocks::of(&text, self.design.top)
+            .map_err(|message| BuildError::Unreadable { path, message })
+    }
+
+    fn try_seed(&self, seed: u32, keys: &stamp::Keys, blocks: &Blocks, met: &AtomicBool) -> Tried {
+        let result = self.route_seed(seed, keys, blocks, met);
         let (outcome, timing, seconds, error) = match result {
             Ok((timing, seconds)) => {
                 let outcome = if timing.met() {
@@ -107,6 +118,7 @@ impl Job<'_> {
         &self,
         seed: u32,
         keys: &stamp::Keys,
+        blocks: &Blocks,
         met: &AtomicBool,
     ) -> Result<(Timing, f64), (BuildError, f64)> {
         let begin = Instant::now();
@@ -131,25 +143,12 @@ impl Job<'_> {
         let text = fs::read_to_string(&report)
             .in_file(&report)
             .map_err(after)?;
-        let unreadable = |path: &Path, message| {
+        let timing = timing::read(&text, self.design.family, share, blocks).map_err(|message| {
             after(BuildError::Unreadable {
-                path: path.to_path_buf(),
+                path: report.clone(),
                 message,
             })
-        };
-        let family = self.design.family;
-        let blocks = match family {
-            Family::Ice40 => {
-                let netlist = self.folder.join(steps::NETLIST);
-                let text = fs::read_to_string(&netlist)
-                    .in_file(&netlist)
-                    .map_err(after)?;
-                Blocks::of(&text, self.design.top).map_err(|error| unreadable(&netlist, error))?
-            }
-            _ => Blocks::default(),
-        };
-        let timing = timing::read(&text, family, share, &blocks)
-            .map_err(|error| unreadable(&report, error))?;
+        })?;
         stamp::write(&stamp, &key, seconds).map_err(after)?;
         Ok((timing, seconds))
     }
