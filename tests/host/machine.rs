@@ -6,7 +6,7 @@ mod cases;
 
 use bitweft::model::{
     float::{Padding, Shape},
-    integer::{IntegerOp, Rounding},
+    integer::{ConvolutionKind, IntegerOp, Rounding},
 };
 use bitweft::{
     compiler::{CompileError, Prediction, compile, cycles},
@@ -175,6 +175,30 @@ fn what_a_compact_machine_does_not_hold_is_refused_by_name() {
     for network in [wide, padded] {
         compile(&network, &compact).expect("what they asked for is enough");
     }
+}
+
+#[test]
+fn full_memories_refuse_no_layer_that_needs_nothing_of_them() {
+    let shape = Shape {
+        height: 4,
+        width: 4,
+        channels: 3,
+    };
+    let mut builder = cases::Builder::new("full", 6, Rounding::Single, shape);
+    let whole = |side: usize| cases::window(side, side, side, Padding::default());
+    let filters = builder.convolution(0, ConvolutionKind::Dense, 8, whole(1), Some(2));
+    builder.pool(filters, whole(2), true);
+    let mut compact = architecture(1, 4);
+    (compact.compact, compact.image_side_max) = (true, 31);
+    let phases = |architecture: &Architecture| {
+        let compiled = compile(&builder.network, architecture).expect("compiles");
+        compiled.image.phases.len()
+    };
+    // What the convolution takes, to the last word.
+    (compact.plane_words, compact.record_count) = (16, 8);
+    assert_eq!(phases(&compact), 1);
+    compact.record_count = 7;
+    assert_eq!(phases(&compact), 2);
 }
 
 #[test]

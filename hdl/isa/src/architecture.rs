@@ -55,7 +55,7 @@ pub struct Architecture {
     /// descriptor have as many bits as its memories and `image_side_max` take.
     #[serde(default)]
     pub compact: bool,
-    /// Rows and columns of an image or a kernel, at most: one less than a power of two, 15 to 4095; less than 4095 with `compact`.
+    /// Rows and columns of an image, at most: one less than a power of two, 15 to 4095; less than 4095 with `compact`. A kernel's are 255 at most.
     #[serde(default = "image_side_max")]
     pub image_side_max: usize,
     /// Bits of an accumulator; 20 to 32.
@@ -195,7 +195,7 @@ impl Architecture {
                     || self.compact
                         && (self.image_side_max + 1).is_power_of_two()
                         && (15..=descriptor::IMAGE_SIDE_MAX).contains(&self.image_side_max),
-                "4095, or with compact = true any one less than a power of two from 15 on",
+                "4095, or with compact = true one less than a power of two, 15 to 4095",
             ),
             (
                 "accumulator_bits",

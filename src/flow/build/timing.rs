@@ -157,15 +157,21 @@ impl Report {
     }
 
     /// The slowest path through multiplier blocks: its clock is the slowest one, of the processor.
-    fn through(&self, blocks: &Blocks) -> Option<Limit<'_>> {
-        let (slowest, end) = blocks.slowest(&self.detailed_net_timings)?;
-        let constraints = self.fmax.values().map(|fmax| fmax.constraint);
-        Some(Limit {
-            clock: format!("a path through multiplier blocks to {end}"),
-            achieved: 1000.0 / slowest,
-            constraint: constraints.min_by(f64::total_cmp)?,
-            path: None,
-        })
+    fn through(&self, blocks: &Blocks) -> Result<Option<Limit<'_>>, String> {
+        let constraint = |fmax: &(&String, &Fmax)| fmax.1.constraint;
+        let slow = self
+            .fmax
+            .iter()
+            .min_by(|a, b| constraint(a).total_cmp(&constraint(b)));
+        let slowest = blocks.slowest(&self.detailed_net_timings)?;
+        Ok(slowest
+            .zip(slow)
+            .map(|((delay, end), (clock, fmax))| Limit {
+                clock: format!("{clock} through multiplier blocks to {end}"),
+                achieved: 1000.0 / delay,
+                constraint: fmax.constraint,
+                path: None,
+            }))
     }
 }
 
@@ -189,7 +195,7 @@ pub(super) fn read(
     let report: Report = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let slowest = report
         .limits()
-        .chain(report.through(blocks))
+        .chain(report.through(blocks)?)
         .min_by(|a, b| a.margin().total_cmp(&b.margin()));
     let slowest = slowest.ok_or("no clock")?;
     let utilisation = cells(family)
