@@ -148,18 +148,27 @@ fn output(module: &Module, architecture: &Architecture, name: &str, words: &[Net
     }
 }
 
-/// Names of the blocks that hold the activations of each bank on ECP5, half by half, below the unit in a flattened netlist;
-/// none where the byte lanes have addresses of their own, or single-port RAM.
+/// Names of the blocks that hold the activations of each bank on ECP5, half by half, below the unit in a flattened netlist; none
+/// with single-port RAM.
 #[must_use]
 pub fn blocks(architecture: &Architecture) -> Vec<Vec<Vec<String>>> {
-    if architecture.drain_ways > 1 || architecture.activation_storage != Storage::Block {
+    if architecture.activation_storage != Storage::Block {
         return Vec::new();
     }
-    let blocks = shared_memory(architecture).blocks();
+    let (blocks, lanes) = match architecture.drain_ways {
+        1 => (shared_memory(architecture).blocks(), vec![String::new()]),
+        _ => (
+            split_memory(architecture).blocks(),
+            (0..QUAD).map(|byte| format!("_{byte}")).collect(),
+        ),
+    };
     let half = |column: usize, half: usize| {
         let bank = bank_name(architecture, (column, half));
-        let name = |block: &String| format!("{bank}.{block}");
-        blocks.iter().map(name).collect()
+        let lanes = lanes.iter().flat_map(|lane| {
+            let name = format!("{bank}{lane}");
+            blocks.iter().map(move |block| format!("{name}.{block}"))
+        });
+        lanes.collect()
     };
     let bank = |column| (0..halves(architecture)).map(|h| half(column, h)).collect();
     (0..architecture.columns).map(bank).collect()
@@ -172,6 +181,11 @@ fn shared_memory(architecture: &Architecture) -> ByteMemory {
         bytes: QUAD,
         depth: architecture.activation_words.div_ceil(halves(architecture)),
     }
+}
+
+/// A byte lane of a bank, or of half of it, with an address of its own.
+fn split_memory(architecture: &Architecture) -> Memory {
+    byte_memory(architecture.activation_words.div_ceil(halves(architecture)))
 }
 
 /// What instances of a half's memories are called.
@@ -190,7 +204,7 @@ fn split_bank(
     lanes: &[LaneWrite],
     read_address: &Net,
 ) -> Net {
-    let memory = byte_memory(architecture.activation_words.div_ceil(halves(architecture)));
+    let memory = split_memory(architecture);
     let name = bank_name(architecture, (column, half));
     let bank = |(byte, lane): (usize, &LaneWrite)| {
         let name = format!("{name}_{byte}");

@@ -198,8 +198,8 @@ fn values(m: &Module, architecture: &Architecture, phases: &Phases<'_>) {
     let scaled = m.input("scaled", ADD_VALUE_BITS * columns);
     let rounds = m.input("scaled_round", columns);
     // All of them a cycle early: each column has its own register.
-    let loads = [after.data - 1, after.data - 1 + b].map(|cycle| phases.at(cycle));
-    let load = m.named("load", &m.or(&loads[0], &loads[1]));
+    let loads = [after.data - 2, after.data - 2 + b].map(|cycle| phases.at(cycle));
+    let load = m.registered_reset("load", &m.or(&loads[0], &loads[1]));
     let sums_leave = phases.window("sums_leave", &phases.at(sum), after.value - 1);
     let a_returns = phases.window("a_returns", &phases.at(0), after.scaled - 1);
     let b_returns = phases.window("b_returns", &phases.at(b), after.scaled - 1);
@@ -237,7 +237,8 @@ fn column() -> Module {
         ["load", "sums_leave", "b_returns", "moves"].map(held);
     let word = m.register("word", 8 * QUAD);
     let next = m.mux(&load, &m.input("read", 8 * QUAD), &m.shift_right(&word, 8));
-    m.clocked_reset(&word, &next, 0);
+    // Zeros follow.
+    m.clocked(&word, &next);
 
     let ring = m.register("ring", ADD_VALUE_BITS * QUAD);
     let oldest = m.truncate(&ring, ADD_VALUE_BITS);

@@ -14,8 +14,8 @@
 //! | `pool_slot`, `pool_slot_last` | 1, out | `pool_slot_lead` before the window's last word |
 //! | `pool_value` | 18 x columns, out | byte i of a window in the cycle `pool_slot + slot_to_value + i`, else 0 |
 //!
-//! A word a cycle; windows (first word to first word) at least 4 cycles apart and of at most 1024 taps. Reset: the
-//! values; `pool_valid` is fetch's.
+//! A word a cycle; windows (first word to first word) at least 4 cycles apart and of at most 1024 taps. Reset ends the
+//! slots, and the values are 0 a window's cycles later; `pool_valid` is fetch's.
 //!
 //! ```text
 //! clock        _/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_   four taps, no lead
@@ -131,9 +131,9 @@ fn send(m: &Module, architecture: &Architecture, column: usize, load: &Net, lane
     let all = m.concat(&lanes.iter().collect::<Vec<_>>());
     let held = m.register(&format!("held_{column}"), all.width());
     let next = m.mux(load, &all, &m.shift_right(&held, POOL_VALUE_BITS));
-    m.clocked_reset(&held, &next, 0);
+    m.clocked(&held, &next);
     let value = m.truncate(&held, POOL_VALUE_BITS);
-    m.delayed_reset(
+    m.delayed(
         &format!("value_{column}"),
         &value,
         slot_to_value(architecture) - result_latency(architecture) - pool_slot_lead(architecture),

@@ -23,6 +23,7 @@
 //! ```
 
 use crate::{
+    apart,
     builder::{Module, Net},
     crc32,
     memory::{Memory, MemoryPorts},
@@ -87,6 +88,9 @@ enum State {
 }
 
 const STATE_BITS: usize = 4;
+/// Bit of the count that is set by the last bytes of the response's head.
+const HEAD_LATE: usize = 2;
+const _: () = assert!((RESPONSE_HEADER - 1) >> HEAD_LATE == 1);
 /// Cycles of Settle: what registers make of the request is there.
 const SETTLE: usize = 4;
 
@@ -128,6 +132,8 @@ struct Unit<'a> {
     length: Net,
     /// Last bytes of the request's payload, then the row to write; the oldest byte lowest.
     row: Net,
+    /// On a large die it is in several registers, each with controls of its own.
+    row_parts: Vec<Net>,
     status: Net,
     /// Sequence of the last Run or Stop taken.
     tag: Net,
@@ -204,6 +210,8 @@ struct Events {
     byte: Net,
     /// A byte is sent.
     sent: Net,
+    /// Of the payload; the row moves a cycle later.
+    sent_payload: Net,
     /// The last byte of a row is taken, put into it, or sent.
     row_end: Net,
     check: Net,
@@ -212,8 +220,8 @@ struct Events {
     write: Net,
     /// Nothing is (any longer) to be written.
     written: Net,
-    head_end: Net,
-    fetch_end: Net,
+    /// What is to be sent enters the row in the next cycle.
+    load: Net,
     crc_end: Net,
 }
 
@@ -231,6 +239,12 @@ pub fn with_pause(architecture: &Architecture, pause_bits: usize) -> Module {
     // What can be sent lies side by side.
     let sources = architecture.row_bytes(Space::Activation) + 2 * WORD;
     let row_bytes = row_bytes.into_iter().fold(sources, usize::max);
+    let (bits, parts) = (8 * row_bytes, architecture.control_groups);
+    let part = |at: usize| {
+        let width = bits * (at + 1) / parts - bits * at / parts;
+        m.register(&format!("row_part_{at}"), width)
+    };
+    let row_parts: Vec<Net> = (0..parts).map(part).collect();
     let count = m.register("count", COUNT_BITS);
     let in_row = m.register("in_row", ROW_COUNT_BITS);
     let mut unit = Unit {
@@ -247,15 +261,17 @@ pub fn with_pause(architecture: &Architecture, pause_bits: usize) -> Module {
         address: m.register("row_at", address_bits(architecture)),
         far: m.register("far", 1),
         length: m.register("payload_bytes", LENGTH_BITS),
-        row: m.register("row", 8 * row_bytes),
+        row: m.concat(&row_parts.iter().collect::<Vec<_>>()),
+        row_parts,
         status: m.register("status", STATUS_BITS),
         tag: m.register("tag", 8),
         crc: m.register("crc", 32),
         wrong: m.register("wrong", 1),
         m,
     };
+    // From Respond on.
     let read = unit.settled("is_read", &unit.asks(Command::Read));
-    let reads = unit.m.and(&read, &unit.ok());
+    let reads = unit.m.registered("reads", &unit.m.and(&read, &unit.ok()));
     let events = steps(&mut unit, &reads, pause_bits);
     let size = decide(&unit, &events);
     let stored = write_rows(&unit, &events);
@@ -303,6 +319,11 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
     let write_end = m.and(&write, &last);
     let head_end = m.all(&[&respond, &sent, &unit.last_of(RESPONSE_HEADER)]);
     let fetch_end = m.and(&fetch, &m.equals(&unit.in_row, READ_WAIT as u64));
+    // What is to be sent is there in the head's last cycle, or the fetch's; a row that was written is gone by the head's second half.
+    let fetched = m.and(&fetch, &m.equals(&unit.in_row, READ_WAIT as u64 - 1));
+    let late = m.bit(&unit.count, HEAD_LATE);
+    let headed = m.all(&[&respond, &late, &m.not(&head_end)]);
+    let load = m.or(&headed, &fetched);
     let send_end = m.and(&sent_payload, &last);
     let crc_end = m.all(&[&send_crc, &sent, &unit.last_of(CRC)]);
 
@@ -310,8 +331,10 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
         "row_last",
         &unit.by_space(ROW_COUNT_BITS, |space| unit.a.row_bytes(space) - 1),
     );
-    let row_end = m.and(&m.not(&fetch), &m.equal(&unit.in_row, &row_last));
-    let clear = m.any(&[&header, &row_end, &fetch_end, &answer]);
+    // Of no meaning in Fetch.
+    let row_end = m.equal(&unit.in_row, &row_last);
+    let row_clear = m.and(&m.not(&fetch), &row_end);
+    let clear = m.any(&[&header, &row_clear, &fetch_end, &answer]);
     let in_row = m.gate(&unit.in_row_next, &m.not(&clear));
     let counts = m.any(&[
         &header,
@@ -375,14 +398,14 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
         take_payload,
         byte,
         sent,
+        sent_payload,
         row_end,
         check,
         settle,
         answer,
         write,
         written,
-        head_end,
-        fetch_end,
+        load,
         crc_end,
     }
 }
@@ -607,23 +630,37 @@ fn write_rows(unit: &Unit<'_>, events: &Events) -> Net {
         read_address: &unit.count,
     };
     let payload = buffer.instance(m, "buffer", &ports);
-    // A byte enters the row at the end of the cycle in which it is read; the row is whole for a cycle then.
+    // A byte enters the row at the end of the cycle after that in which it is read or taken; the row is whole for a cycle then.
     let filling = m.delayed_reset("filling", &events.write, buffer.latency);
     let whole = m.and(&events.write, &events.row_end);
-    let whole = m.delayed_reset("whole", &whole, buffer.latency);
-    let byte = m.mux(&filling, &payload, &events.byte);
+    let whole = m.delayed_reset("whole", &whole, buffer.latency + 1);
+    let byte = m.registered("row_byte", &m.mux(&filling, &payload, &events.byte));
+    let moves = m.any(&[
+        &filling,
+        &events.take_payload,
+        &events.load,
+        &events.sent_payload,
+    ]);
+    let identify = unit.settled("is_identify", &unit.asks(Command::Identify));
     let width = unit.row.width();
     let shifted = m.concat(&[&m.slice(&unit.row, 8, width - 8), &byte]);
-    // What is to be sent is there in the head's last cycle, or the fetch's.
-    let load = m.or(&events.head_end, &events.fetch_end);
-    let next = m.mux(&load, &sources(unit), &shifted);
     let identity = u64::from(VERSION) << 32 | u64::from(unit.a.fingerprint());
-    let identity = m.concat(&[&m.literal(identity, 64), &m.slice(&next, 64, width - 64)]);
-    let identify = unit.settled("is_identify", &unit.asks(Command::Identify));
-    let identify = m.and(&load, &identify);
-    let next = m.mux(&identify, &identity, &next);
-    let moves = m.any(&[&filling, &events.take_payload, &load, &events.sent]);
-    m.clocked_enable(&unit.row, &next, &moves);
+    let identity = m.zero_extend(&m.literal(identity, 64), width);
+    let source = m.mux(&identify, &identity, &sources(unit));
+    let mut low = 0;
+    for (at, part) in unit.row_parts.iter().enumerate() {
+        let name = |what: &str| format!("row_{what}_{at}");
+        let [moves, load] = &if unit.a.is_wide() {
+            apart::registered(m, &name("controls"), [&moves, &events.load])
+        } else {
+            [("moves", &moves), ("loads", &events.load)]
+                .map(|(what, net)| m.registered_reset(&name(what), net))
+        };
+        let of = |net: &Net| m.slice(net, low, part.width());
+        let next = m.mux(load, &of(&source), &of(&shifted));
+        m.clocked_enable(part, &next, moves);
+        low += part.width();
+    }
     let strobes = SPACES[..WRITABLE].iter().map(|&(space, name)| {
         let bytes = unit.a.row_bytes(space);
         let row = m.slice(&unit.row, width - 8 * bytes, row_bits(unit.a, space));
@@ -662,10 +699,15 @@ fn transmit(unit: &Unit<'_>, events: &Events, reads: &Net) {
     let m = &unit.m;
     let [idle, in_head, in_crc] =
         [State::Idle, State::Respond, State::SendCrc].map(|state| unit.is(state));
-    let taps = SENT.map(|source| m.slice(&unit.row, 8 * source(unit.a), 8));
+    let behind = m.registered("row_behind", &events.sent_payload);
+    let taps = SENT.map(|source| {
+        let at = |byte: usize| m.slice(&unit.row, 8 * (source(unit.a) + byte), 8);
+        m.mux(&behind, &at(1), &at(0))
+    });
     let [activation, counter, status] = &taps;
     let is_counter = m.equals(&m.slice(&unit.space, 0, 3), Space::Counter as u64);
-    let payload = m.mux(&m.and(&is_counter, reads), counter, activation);
+    let is_counter = m.registered("is_counter", &m.and(&is_counter, reads));
+    let payload = m.mux(&is_counter, counter, activation);
     let payload = m.mux(
         &unit.settled("is_status", &unit.asks(Command::Status)),
         status,
@@ -684,7 +726,8 @@ fn transmit(unit: &Unit<'_>, events: &Events, reads: &Net) {
     // Bytes of the CRC are its complement, so that there is no difference where they are right.
     let counted = m.xor(&counted, &m.repeat(&m.or(&events.check, &in_crc), 8));
     let difference = m.xor(&m.slice(&unit.crc, 0, 8), &counted);
-    let wrong = m.and(&events.check, &m.or(&unit.wrong, &m.reduce_or(&difference)));
+    let right = m.equal(&events.byte, &crc);
+    let wrong = m.and(&events.check, &m.or(&unit.wrong, &m.not(&right)));
     let changes = m.or(&events.take, &idle);
     m.clocked_enable(&unit.wrong, &wrong, &changes);
     let initial = m.literal(u64::from(crc32::INITIAL), 32);

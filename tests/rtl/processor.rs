@@ -75,11 +75,20 @@ fn two_compact_rows_with_the_memories_of_an_ice40() {
 }
 
 #[test]
+fn a_compact_column_drained_two_ways() {
+    let mut compact = architecture(1, 4, LaneKind::Table, 2);
+    compact.compact = true;
+    check(&compact, 14);
+}
+
+#[test]
 fn four_columns_spread_over_a_large_die() {
-    let mut wide = architecture(4, 4, LaneKind::Table, 1);
-    wide.control_groups = 2;
-    wide.fill_words = 2;
-    check(&wide, 12);
+    for (drain_ways, seed) in [(1, 12), (2, 13)] {
+        let mut wide = architecture(4, 4, LaneKind::Table, drain_ways);
+        wide.control_groups = 2;
+        wide.fill_words = 2;
+        check(&wide, seed);
+    }
 }
 
 #[test]
