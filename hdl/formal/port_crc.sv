@@ -96,6 +96,7 @@
         if (state == HEADER) assert (position == {2'd0, count} && position < 10'd9);
         if (state == PAYLOAD || state == CHECK) assert (bytes <= 16'd256 && bytes == {7'd0, payload_bytes});
         if (state == HEADER && position == 10'd8) assert (bytes[15:8] == payload_bytes[7:0]);
+        if (state == PAYLOAD) assert (last_index == payload_bytes[7:0] - 8'd1);
         if (state == PAYLOAD) assert (bytes != 16'd0 && position == 10'd9 + {2'd0, count} && {8'd0, count} < bytes);
         if (state == CHECK) assert (position == body + {2'd0, count} && count < 8'd4);
         if (state == HEADER || state == PAYLOAD) assert (right && !wrong);
@@ -103,8 +104,9 @@
         if (state == SETTLE) assert (good == !wrong);
         if (state >= ANSWER) assert (status == 4'd1 || good);
         if (state == WRITE) assert (status == 4'd0);
-        if (whole_1 || whole_2 || writes) assert (status == 4'd0 && (state == WRITE || state == RESPOND));
-        if (state == RESPOND) assert ((!whole_1 || count == 8'd0) && (!whole_2 || count <= 8'd1) && (!writes || count <= 8'd2));
+        if (whole_1 || whole_2 || whole_3 || writes) assert (status == 4'd0 && (state == WRITE || state == RESPOND));
+        if (state == RESPOND)
+            assert ((!whole_1 || count == 8'd0) && (!whole_2 || count <= 8'd1) && (!whole_3 || count <= 8'd2) && (!writes || count <= 8'd3));
     end
     always @* begin
         cover (begun && stop);

@@ -61,6 +61,15 @@
         if (state == WRITE) assert (opcode[2:0] == 3'd1);
         if (state == RESPOND && reads) assert (payload_bytes != 9'd0 && in_row == 7'd0);
         if (state == FETCH) assert (reads && in_row <= FETCH_LAST);
+        // Registers of what holds from one state to the next.
+        if (state >= PAYLOAD && state <= WRITE || state >= RESPOND && count != 8'd0 || state == FETCH || state == SEND)
+            assert (last_index == payload_bytes[7:0] - 8'd1);
+        if (state >= WRITE) assert (reading == reads);
+        if (state == RESPOND && count != 8'd0 || state == FETCH || state == SEND)
+            assert (is_counter == (reads && space[2:0] == 3'd4));
+        if (state == RESPOND) assert ((!filling_1 || count == 8'd0) && (!filling_2 || count <= 8'd1));
+        if (state == FETCH || state == SEND) assert (!filling_1 && !filling_2);
+        if (state == SEND) assert (row_moves_0 == row_behind && !row_loads_0);
         assert (stalls || stalled == 24'd0 || was_stalled);
     end
 `ifdef COVER

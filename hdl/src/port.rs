@@ -251,7 +251,7 @@ pub fn with_pause(architecture: &Architecture, pause_bits: usize) -> Module {
         a: architecture,
         state: m.register("state", STATE_BITS),
         next: Vec::new(),
-        count_next: m.increment(&m.zero_extend(&count, LENGTH_BITS)),
+        count_next: m.increment(&count),
         count,
         in_row_next: m.increment(&in_row),
         in_row,
@@ -271,7 +271,7 @@ pub fn with_pause(architecture: &Architecture, pause_bits: usize) -> Module {
     };
     // From Respond on.
     let read = unit.settled("is_read", &unit.asks(Command::Read));
-    let reads = unit.m.registered("reads", &unit.m.and(&read, &unit.ok()));
+    let reads = unit.m.registered("reading", &unit.m.and(&read, &unit.ok()));
     let events = steps(&mut unit, &reads, pause_bits);
     let size = decide(&unit, &events);
     let stored = write_rows(&unit, &events);
@@ -303,7 +303,11 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
     let sent = m.and(&sending, &m.input("transmit_ready", 1));
     let sent_payload = m.and(&send, &sent);
 
-    let last = m.equal(&unit.count_next, &unit.length);
+    // There before the first byte is: the length's low byte comes before its high one, and a payload has one byte or more.
+    let low = m.truncate(&unit.length, COUNT_BITS);
+    let last_index = m.subtract(&low, &m.literal(1, COUNT_BITS));
+    let last_index = m.registered("last_index", &last_index);
+    let last = m.equal(&unit.count, &last_index);
     let begin = m.all(&[&take, &idle, &m.equals(&byte, u64::from(REQUEST_MAGIC))]);
     // The magic byte has no count, and the length's last byte is just arriving.
     let header_end = m.and(&take_header, &unit.last_of(REQUEST_HEADER - 1));
@@ -355,7 +359,7 @@ fn steps(unit: &mut Unit<'_>, reads: &Net, pause_bits: usize) -> Events {
         &head_end,
         &send_end,
     ]);
-    let count = m.gate(&m.truncate(&unit.count_next, COUNT_BITS), &m.not(&restart));
+    let count = m.gate(&unit.count_next, &m.not(&restart));
     m.clocked_enable(
         &unit.count,
         &count,
@@ -487,6 +491,8 @@ fn decide(unit: &Unit<'_>, events: &Events) -> Net {
         Command::Rate,
     ]
     .map(|command| unit.asks(command));
+    let kinds = [&write, &read, &run, &stop, &rate];
+    let [write, read, run, stop, rate] = apart::near(m, unit.a, "kinds", kinds);
     let unknown = m.less(&m.literal(Command::Rate as u64, 8), &unit.opcode);
     let access = m.or(&write, &read);
     let simple = m.not(&m.or(&access, &run));
@@ -566,18 +572,29 @@ fn decide(unit: &Unit<'_>, events: &Events) -> Net {
         &m.and(&rate, &m.or(&unit.far, &no_rate)),
     ]);
     let busy = m.and(&running, &m.not(&simple));
+    let findings = [
+        &m.and(&run, &stale),
+        &m.and(&run, &stranger),
+        &bad_address,
+        &bad_length,
+        &bad_space,
+        &busy,
+        &unknown,
+    ];
+    let findings = apart::near(m, unit.a, "findings", findings);
+    let statuses = [
+        Status::Stale,
+        Status::BadFingerprint,
+        Status::BadAddress,
+        Status::BadLength,
+        Status::BadSpace,
+        Status::Busy,
+        Status::BadCommand,
+    ];
     let mut status = m.literal(Status::Ok as u64, STATUS_BITS);
-    for (condition, value) in [
-        (m.and(&run, &stale), Status::Stale),
-        (m.and(&run, &stranger), Status::BadFingerprint),
-        (bad_address, Status::BadAddress),
-        (bad_length, Status::BadLength),
-        (bad_space, Status::BadSpace),
-        (busy, Status::Busy),
-        (unknown, Status::BadCommand),
-        (unit.wrong.clone(), Status::BadCrc),
-    ] {
-        status = m.mux(&condition, &m.literal(value as u64, STATUS_BITS), &status);
+    let findings = findings.iter().zip(statuses);
+    for (condition, value) in findings.chain([(&unit.wrong, Status::BadCrc)]) {
+        status = m.mux(condition, &m.literal(value as u64, STATUS_BITS), &status);
     }
     // Held from here on: what is answered to a Run must not change when it starts.
     m.clocked_enable(&unit.status, &status, &events.settle);

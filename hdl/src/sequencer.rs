@@ -23,6 +23,7 @@
 //! Reset: idle, nothing running.
 
 use crate::{
+    apart,
     builder::{Module, Net},
     count::low_bits,
     memory::{Memory, MemoryPorts},
@@ -215,10 +216,14 @@ fn memories(m: &Module, architecture: &Architecture, at: &At<'_>, word: &Net) ->
     m.drive(word, &program.instance(m, "program_memory", &ports));
     let counters = memory((architecture.descriptor_count * COUNTERS).next_power_of_two());
     let bits = counters.address_bits();
+    let address = m.concat(&[&number, &m.slice(at.index, 0, bits - 2)]);
+    let write = [at.count, &address, &value];
+    let [write_enable, write_address, write_data] =
+        &apart::near(m, architecture, "counter_write", write);
     let ports = MemoryPorts {
-        write_enable: at.count,
-        write_address: &m.concat(&[&number, &m.slice(at.index, 0, bits - 2)]),
-        write_data: &value,
+        write_enable,
+        write_address,
+        write_data,
         read_address: &m.truncate(at.host, bits),
     };
     counters.instance(m, "counter_memory", &ports)

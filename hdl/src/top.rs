@@ -53,6 +53,20 @@ const STEADY: [(&str, &str); 4] = [
     ("clamp_high", "clamp_high"),
 ];
 
+/// What the host port writes and reads rows with: on a large die every unit takes it through registers of its own.
+const ROWS: [&str; 10] = [
+    "host_select",
+    "row_address",
+    "row_program",
+    "row_record",
+    "row_plane",
+    "row_activation",
+    "write_program",
+    "write_record",
+    "write_plane",
+    "write_activation",
+];
+
 /// Verilog of the whole processor.
 ///
 /// # Errors
@@ -172,6 +186,14 @@ fn connect(wires: &Wires, name: &str, unit: &Module, architecture: &Architecture
             (port, net)
         })
         .collect();
+    if architecture.is_wide() {
+        let rows = inputs
+            .iter_mut()
+            .filter(|(port, _)| ROWS.contains(&alias(port)));
+        for (port, net) in rows {
+            [*net] = apart::registered(m, &format!("{name}_{port}"), [net]);
+        }
+    }
     let has_reset = unit.ports().iter().any(|(port, ..)| port == "reset");
     if has_reset {
         let held = format!("{name}_reset");

@@ -16,6 +16,17 @@ fn verilog(architecture: &Architecture) -> String {
     port(architecture).verilog().expect("emits")
 }
 
+/// A port as it is, and one for a large die.
+fn on_both(seed: u64, check: impl Fn(Bench, &Architecture)) {
+    for control_groups in [1, 2] {
+        let architecture = Architecture {
+            control_groups,
+            ..architecture()
+        };
+        check(Bench::of(verilog(&architecture), seed), &architecture);
+    }
+}
+
 /// The port with memories of rows: what was written, what to read.
 struct Bench {
     model: Model,
@@ -189,133 +200,137 @@ impl Bench {
 #[test]
 fn lint_is_clean_on_every_shape() {
     let mut architecture = architecture();
-    for (columns, quads) in [(2, 4), (1, 2), (3, 16), (8, 18)] {
+    for (columns, quads, groups) in [(2, 4, 1), (1, 2, 1), (3, 16, 1), (8, 18, 1), (8, 18, 4)] {
         (architecture.columns, architecture.quads) = (columns, quads);
+        architecture.control_groups = groups;
         lint("port", &[("port.v".into(), verilog(&architecture))]).expect("clean");
     }
 }
 
 #[test]
 fn identify_and_status() {
-    let mut bench = Bench::new(1);
-    let identity = bench.ask(Command::Identify, 0, 0, &[]);
-    let mut expected = architecture().fingerprint().to_le_bytes().to_vec();
-    expected.extend(VERSION.to_le_bytes());
-    assert_eq!((identity.status, identity.payload), (0, expected));
-    bench.set("run_state", 1);
-    bench.set("run_finished", 0x1234);
-    assert_eq!(
-        bench.ask(Command::Status, 0, 0, &[]).payload,
-        [1, 0, 0x34, 0x12]
-    );
+    on_both(1, |mut bench, architecture| {
+        let identity = bench.ask(Command::Identify, 0, 0, &[]);
+        let mut expected = architecture.fingerprint().to_le_bytes().to_vec();
+        expected.extend(VERSION.to_le_bytes());
+        assert_eq!((identity.status, identity.payload), (0, expected));
+        bench.set("run_state", 1);
+        bench.set("run_finished", 0x1234);
+        assert_eq!(
+            bench.ask(Command::Status, 0, 0, &[]).payload,
+            [1, 0, 0x34, 0x12]
+        );
+    });
 }
 
 #[test]
 fn rows_are_written_in_order() {
-    let mut bench = Bench::new(2);
-    for (space, bytes, rows) in [
-        (Space::Program, 4, 64),
-        (Space::Record, 10, 25),
-        (Space::Plane, 3, 80),
-        (Space::Activation, 8, 1),
-    ] {
-        bench.writes.clear();
-        let payload: Vec<u8> = (0..bytes * rows)
-            .map(|i| u8::try_from(i * 7 % 256).expect("a byte"))
-            .collect();
-        assert_eq!(
-            bench.status(Command::Write, space as u8, 100, &payload),
-            Some(Status::Ok)
-        );
-        assert_eq!(bench.writes.len(), rows);
-        for (row, (written, address, words)) in bench.writes.iter().enumerate() {
-            let mut expected = payload[row * bytes..(row + 1) * bytes].to_vec();
-            if space == Space::Plane {
-                // 17 bits of the three bytes exist.
-                expected[2] &= 1;
-            }
-            expected.resize(words.len() * 4, 0);
-            let found: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    on_both(2, |mut bench, _| {
+        for (space, bytes, rows) in [
+            (Space::Program, 4, 64),
+            (Space::Record, 10, 25),
+            (Space::Plane, 3, 80),
+            (Space::Activation, 8, 1),
+        ] {
+            bench.writes.clear();
+            let payload: Vec<u8> = (0..bytes * rows)
+                .map(|i| u8::try_from(i * 7 % 256).expect("a byte"))
+                .collect();
             assert_eq!(
-                (*written, *address, found),
-                (space, 100 + row as u64, expected)
+                bench.status(Command::Write, space as u8, 100, &payload),
+                Some(Status::Ok)
             );
+            assert_eq!(bench.writes.len(), rows);
+            for (row, (written, address, words)) in bench.writes.iter().enumerate() {
+                let mut expected = payload[row * bytes..(row + 1) * bytes].to_vec();
+                if space == Space::Plane {
+                    // 17 bits of the three bytes exist.
+                    expected[2] &= 1;
+                }
+                expected.resize(words.len() * 4, 0);
+                let found: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+                assert_eq!(
+                    (*written, *address, found),
+                    (space, 100 + row as u64, expected)
+                );
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn rows_are_read() {
-    let mut bench = Bench::new(3);
-    bench.read = |space, address| {
-        let word = u32::try_from(address).expect("small") * 3 + space as u32;
-        vec![word, !word]
-    };
-    for (space, bytes) in [(Space::Activation, 8), (Space::Counter, 4)] {
-        let response = bench.ask(Command::Read, space as u8, 7, &5_u16.to_le_bytes());
-        let expected: Vec<u8> = (7..12)
-            .flat_map(|address| {
-                (bench.read)(space, address)
-                    .into_iter()
-                    .flat_map(u32::to_le_bytes)
-                    .take(bytes)
-            })
-            .collect();
-        assert_eq!((response.status, response.payload), (0, expected));
-    }
+    on_both(3, |mut bench, _| {
+        bench.read = |space, address| {
+            let word = u32::try_from(address).expect("small") * 3 + space as u32;
+            vec![word, !word]
+        };
+        for (space, bytes) in [(Space::Activation, 8), (Space::Counter, 4)] {
+            let response = bench.ask(Command::Read, space as u8, 7, &5_u16.to_le_bytes());
+            let expected: Vec<u8> = (7..12)
+                .flat_map(|address| {
+                    (bench.read)(space, address)
+                        .into_iter()
+                        .flat_map(u32::to_le_bytes)
+                        .take(bytes)
+                })
+                .collect();
+            assert_eq!((response.status, response.payload), (0, expected));
+        }
+    });
 }
 
 #[test]
 fn a_run_needs_the_right_fingerprint_and_an_idle_processor() {
-    let mut bench = Bench::new(4);
-    let architecture = architecture();
-    let payload = |fingerprint: u32, count: u16| {
-        [
-            fingerprint.to_le_bytes().to_vec(),
-            count.to_le_bytes().to_vec(),
-        ]
-        .concat()
-    };
-    let right = payload(architecture.fingerprint(), 3);
-    assert_eq!(bench.status(Command::Run, 0, 2, &right), Some(Status::Ok));
-    assert_eq!(bench.runs, [(2, 3)]);
-    let tag = bench.ask(Command::Status, 0, 0, &[]).payload[1];
-    assert_eq!(
-        bench.status(
-            Command::Run,
-            tag,
-            2,
-            &payload(architecture.fingerprint() ^ 1, 3)
-        ),
-        Some(Status::BadFingerprint)
-    );
-    assert_eq!(
-        bench.status(Command::Run, 0, 254, &right),
-        Some(Status::BadAddress)
-    );
-    assert_eq!(
-        bench.status(
-            Command::Run,
-            tag,
-            0,
-            &payload(architecture.fingerprint(), 0)
-        ),
-        Some(Status::BadLength)
-    );
-    bench.set("running", 1);
-    assert_eq!(
-        bench.status(Command::Run, tag, 2, &right),
-        Some(Status::Busy)
-    );
-    assert_eq!(
-        bench.status(Command::Write, 0, 0, &[0; 4]),
-        Some(Status::Busy)
-    );
-    assert_eq!(bench.status(Command::Stop, 0, 0, &[]), Some(Status::Ok));
-    assert_eq!(
-        (bench.runs.len(), bench.stops, bench.writes.len()),
-        (1, 1, 0)
-    );
+    on_both(4, |mut bench, architecture| {
+        let payload = |fingerprint: u32, count: u16| {
+            [
+                fingerprint.to_le_bytes().to_vec(),
+                count.to_le_bytes().to_vec(),
+            ]
+            .concat()
+        };
+        let right = payload(architecture.fingerprint(), 3);
+        assert_eq!(bench.status(Command::Run, 0, 2, &right), Some(Status::Ok));
+        assert_eq!(bench.runs, [(2, 3)]);
+        let tag = bench.ask(Command::Status, 0, 0, &[]).payload[1];
+        assert_eq!(
+            bench.status(
+                Command::Run,
+                tag,
+                2,
+                &payload(architecture.fingerprint() ^ 1, 3)
+            ),
+            Some(Status::BadFingerprint)
+        );
+        assert_eq!(
+            bench.status(Command::Run, 0, 254, &right),
+            Some(Status::BadAddress)
+        );
+        assert_eq!(
+            bench.status(
+                Command::Run,
+                tag,
+                0,
+                &payload(architecture.fingerprint(), 0)
+            ),
+            Some(Status::BadLength)
+        );
+        bench.set("running", 1);
+        assert_eq!(
+            bench.status(Command::Run, tag, 2, &right),
+            Some(Status::Busy)
+        );
+        assert_eq!(
+            bench.status(Command::Write, 0, 0, &[0; 4]),
+            Some(Status::Busy)
+        );
+        assert_eq!(bench.status(Command::Stop, 0, 0, &[]), Some(Status::Ok));
+        assert_eq!(
+            (bench.runs.len(), bench.stops, bench.writes.len()),
+            (1, 1, 0)
+        );
+    });
 }
 
 #[test]
@@ -373,39 +388,40 @@ fn a_rate_is_set_with_the_last_byte_of_its_response() {
 
 #[test]
 fn what_is_wrong_is_named_and_nothing_is_done() {
-    let mut bench = Bench::new(5);
-    let words = u32::try_from(architecture().program_words()).expect("small");
-    for (command, space, address, payload, expected) in [
-        (Command::Write, 0, 0, vec![0; 5], Status::BadLength),
-        (Command::Write, 0, 0, vec![], Status::BadLength),
-        (Command::Write, 4, 0, vec![0; 4], Status::BadSpace),
-        (Command::Write, 200, 0, vec![0; 4], Status::BadSpace),
-        (Command::Write, 0, words, vec![0; 4], Status::BadAddress),
-        (Command::Write, 0, words - 1, vec![0; 8], Status::BadAddress),
-        (Command::Write, 0, u32::MAX, vec![0; 4], Status::BadAddress),
-        (Command::Read, 0, 0, vec![1, 0], Status::BadSpace),
-        (Command::Read, 3, 0, vec![0, 0], Status::BadLength),
-        (Command::Read, 3, 0, vec![33, 0], Status::BadLength),
-        (Command::Read, 3, 0, vec![255, 255], Status::BadLength),
-        (Command::Read, 3, 0, vec![1], Status::BadLength),
-        (Command::Status, 0, 0, vec![1], Status::BadLength),
-    ] {
+    on_both(5, |mut bench, architecture| {
+        let words = u32::try_from(architecture.program_words()).expect("small");
+        for (command, space, address, payload, expected) in [
+            (Command::Write, 0, 0, vec![0; 5], Status::BadLength),
+            (Command::Write, 0, 0, vec![], Status::BadLength),
+            (Command::Write, 4, 0, vec![0; 4], Status::BadSpace),
+            (Command::Write, 200, 0, vec![0; 4], Status::BadSpace),
+            (Command::Write, 0, words, vec![0; 4], Status::BadAddress),
+            (Command::Write, 0, words - 1, vec![0; 8], Status::BadAddress),
+            (Command::Write, 0, u32::MAX, vec![0; 4], Status::BadAddress),
+            (Command::Read, 0, 0, vec![1, 0], Status::BadSpace),
+            (Command::Read, 3, 0, vec![0, 0], Status::BadLength),
+            (Command::Read, 3, 0, vec![33, 0], Status::BadLength),
+            (Command::Read, 3, 0, vec![255, 255], Status::BadLength),
+            (Command::Read, 3, 0, vec![1], Status::BadLength),
+            (Command::Status, 0, 0, vec![1], Status::BadLength),
+        ] {
+            assert_eq!(
+                bench.status(command, space, address, &payload),
+                Some(expected),
+                "{command:?} {space} {address} {payload:?}"
+            );
+        }
+        let mut unknown = request(Command::Identify, 9, 0, 0, &[]);
+        unknown[1] = 77;
+        let end = unknown.len() - 4;
+        let crc = crc32fast::hash(&unknown[1..end]).to_le_bytes();
+        unknown[end..].copy_from_slice(&crc);
         assert_eq!(
-            bench.status(command, space, address, &payload),
-            Some(expected),
-            "{command:?} {space} {address} {payload:?}"
+            bench.exchange(&unknown).map(|response| response.status),
+            Some(Status::BadCommand as u8)
         );
-    }
-    let mut unknown = request(Command::Identify, 9, 0, 0, &[]);
-    unknown[1] = 77;
-    let end = unknown.len() - 4;
-    let crc = crc32fast::hash(&unknown[1..end]).to_le_bytes();
-    unknown[end..].copy_from_slice(&crc);
-    assert_eq!(
-        bench.exchange(&unknown).map(|response| response.status),
-        Some(Status::BadCommand as u8)
-    );
-    assert!(bench.writes.is_empty());
+        assert!(bench.writes.is_empty());
+    });
 }
 
 #[test]

@@ -219,7 +219,7 @@ mod tests {
         };
         let same = ("uart", "uart");
         assert!(
-            findings("processor_mhz = 50", "processor_mhz = 12", same.0, same.1)
+            findings("processor_mhz = 75", "processor_mhz = 12", same.0, same.1)
                 .contains("too slow")
         );
         assert!(findings(same.0, same.1, "\"B2\"", "\"C2\"").contains("both at C2"));
