@@ -150,19 +150,20 @@ fn tasks(proof: &Proof, mutations: usize, seed: u64) -> Result<Vec<Task<'_>>, St
         task("proof", &verilog, MAP, None)?,
         task("cover", &verilog, MAP, None)?,
     ];
-    let sites: Vec<mutation::Mutation> = mutation::sites(&verilog)
-        .into_iter()
-        .filter(|site| {
-            proof
-                .mutated
-                .iter()
-                .any(|(module, part)| site.module == *module && site.from.contains(part))
-        })
-        .collect();
-    if sites.is_empty() != proof.mutated.is_empty() || sites.is_empty() && proof.swapped.is_empty()
-    {
+    let all = mutation::sites(&verilog);
+    let is_at = |site: &mutation::Mutation, (module, part): &(&str, &str)| {
+        site.module == *module && site.from.contains(part)
+    };
+    let missing = |target: &&(&str, &str)| !all.iter().any(|site| is_at(site, target));
+    if let Some((module, part)) = proof.mutated.iter().find(missing) {
+        let name = proof.name;
+        return Err(format!("{name}: `{module}` has no `{part}` to mutate"));
+    }
+    if proof.mutated.is_empty() && proof.swapped.is_empty() {
         return Err(format!("{}: nothing to mutate", proof.name));
     }
+    let mutated = |site: &mutation::Mutation| proof.mutated.iter().any(|at| is_at(site, at));
+    let sites = all.into_iter().filter(mutated).collect();
     let mut random = fastrand::Rng::with_seed(seed);
     let chosen = mutation::choose(sites, mutations, |count| random.usize(..count));
     for (index, mutation) in chosen.iter().enumerate() {

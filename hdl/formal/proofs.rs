@@ -194,9 +194,10 @@ pub(crate) const PROOFS: &[Proof] = &[
         depth: 8,
         cover_depth: 36,
         mutated: &[
-            ("port", "== payload_bytes"),
+            ("port", "== last_index"),
+            ("port", "= payload_bytes[7:0] - "),
             ("port", "= in_row + "),
-            ("port", "= zero_extend_1 + "),
+            ("port", "= count + "),
         ],
         ..PORT
     },

@@ -149,7 +149,7 @@ fn output(module: &Module, architecture: &Architecture, name: &str, words: &[Net
 }
 
 /// Names of the blocks that hold the activations of each bank on ECP5, half by half, below the unit in a flattened netlist; none
-/// with single-port RAM.
+/// with single-port RAM, or where yosys chooses the cells.
 #[must_use]
 pub fn blocks(architecture: &Architecture) -> Vec<Vec<Vec<String>>> {
     if architecture.activation_storage != Storage::Block {

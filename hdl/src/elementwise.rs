@@ -13,7 +13,7 @@
 //! | `add_value` | 32 x columns, out | to the posts: byte i in the cycle `add_slot + slot_to_value + i`; 0 unless under way |
 //! | `scaled`, `scaled_round` | 32, 1 x columns | from the posts, [`post_scaled_latency`] after the value |
 //!
-//! Timing: `timing::add_timing`, `timing::add_cycles`. Reset ends everything.
+//! Timing: `timing::add_timing`, `timing::add_cycles`. Reset ends everything; `add_value` is 0 from 4 cycles later on.
 //!
 //! ```text
 //! not compact

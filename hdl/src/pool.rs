@@ -15,7 +15,7 @@
 //! | `pool_value` | 18 x columns, out | byte i of a window in the cycle `pool_slot + slot_to_value + i`, else 0 |
 //!
 //! A word a cycle; windows (first word to first word) at least 4 cycles apart and of at most 1024 taps. Reset ends the
-//! slots, and the values are 0 a window's cycles later; `pool_valid` is fetch's.
+//! slots, and the values are 0 from 8 cycles later on; `pool_valid` is fetch's.
 //!
 //! ```text
 //! clock        _/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_/~\_   four taps, no lead

@@ -7,8 +7,8 @@
 //! (a pulse, not in the cycle of `run_start`).
 //! For each descriptor: its words are read into the field outputs (stable until the next descriptor is read), `start`
 //! pulses, and `done` is awaited (two cycles later or more); then four words go to the counter memory: cycles, busy, fill stall, drain
-//! stall (cycles in which `busy`, `fill_stall`, `drain_stall` are high). Cycles count from the first word's address to the first counter's write, both included:
-//! `timing::SEQUENCER_CYCLES` more than from start to done.
+//! stall (cycles in which `busy`, `fill_stall`, `drain_stall` are high). Cycles count from the first word's address to the first counter's write (a cycle before it on a
+//! large die), both included: `timing::SEQUENCER_CYCLES` more than from start to done.
 //!
 //! ```text
 //! clock         _/~\_/~\_/~\_ ... _/~\_/~\_/~\_ ... _/~\_/~\_/~\_/~\_/~\_/~\_

@@ -265,9 +265,16 @@ fn rows_are_read() {
             let word = u32::try_from(address).expect("small") * 3 + space as u32;
             vec![word, !word]
         };
-        for (space, bytes) in [(Space::Activation, 8), (Space::Counter, 4)] {
-            let response = bench.ask(Command::Read, space as u8, 7, &5_u16.to_le_bytes());
-            let expected: Vec<u8> = (7..12)
+        // Few, and as many as a response holds.
+        for (space, bytes, rows) in [
+            (Space::Activation, 8, 5),
+            (Space::Activation, 8, 32),
+            (Space::Counter, 4, 1),
+            (Space::Counter, 4, 64),
+        ] {
+            let asked = u16::try_from(rows).expect("few").to_le_bytes();
+            let response = bench.ask(Command::Read, space as u8, 7, &asked);
+            let expected: Vec<u8> = (7..7 + rows)
                 .flat_map(|address| {
                     (bench.read)(space, address)
                         .into_iter()
