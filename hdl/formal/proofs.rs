@@ -109,7 +109,7 @@ const DOTS: Proof = Proof {
     top: "dots",
     mode: "bmc",
     script: WORDS,
-    mutated: &[("dot_table", ""), ("table_dot", "fill"), ("dot_plain", "")],
+    mutated: &[("table_dot", "fill"), ("dot_plain", "")],
     ..PLAIN
 };
 
@@ -120,7 +120,7 @@ const REQUANTIZER: Proof = Proof {
     mode: "bmc",
     depth: 10,
     cover_depth: 10,
-    mutated: &[("requantizer", ""), ("multiply_add", "")],
+    mutated: &[("requantizer", "")],
     ..PLAIN
 };
 
@@ -215,6 +215,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         defines: &["COMPACT"],
         cover_defines: &["COMPACT"],
         script: "proc\ncutpoint */w:multiplied\n",
+        mutated: &[("requantizer", ""), ("multiply_add", "")],
         ..REQUANTIZER
     },
     Proof {

@@ -663,19 +663,23 @@ fn write_rows(unit: &Unit<'_>, events: &Events) -> Net {
     let shifted = m.concat(&[&m.slice(&unit.row, 8, width - 8), &byte]);
     let identity = u64::from(VERSION) << 32 | u64::from(unit.a.fingerprint());
     let identity = m.zero_extend(&m.literal(identity, 64), width);
-    let source = m.mux(&identify, &identity, &sources(unit));
+    let sources = sources(unit);
     let mut low = 0;
     for (at, part) in unit.row_parts.iter().enumerate() {
         let name = |what: &str| format!("row_{what}_{at}");
-        let [moves, load] = &if unit.a.is_wide() {
-            apart::registered(m, &name("controls"), [&moves, &events.load])
-        } else {
-            [("moves", &moves), ("loads", &events.load)]
-                .map(|(what, net)| m.registered_reset(&name(what), net))
-        };
         let of = |net: &Net| m.slice(net, low, part.width());
-        let next = m.mux(load, &of(&source), &of(&shifted));
-        m.clocked_enable(part, &next, moves);
+        let source = |identify: &Net| m.mux(identify, &of(&identity), &of(&sources));
+        let (source, [moves, load]) = if unit.a.is_wide() {
+            let controls = [&moves, &events.load, &identify];
+            let [moves, load, identify] = apart::registered(m, &name("controls"), controls);
+            (source(&identify), [moves, load])
+        } else {
+            let controls = [("moves", &moves), ("loads", &events.load)];
+            let held = |(what, net)| m.registered_reset(&name(what), net);
+            (source(&identify), controls.map(held))
+        };
+        let next = m.mux(&load, &source, &of(&shifted));
+        m.clocked_enable(part, &next, &moves);
         low += part.width();
     }
     let strobes = SPACES[..WRITABLE].iter().map(|&(space, name)| {
