@@ -27,7 +27,7 @@ pub struct Part {
     pub router: Option<String>,
     /// Block RAMs that the accumulators are tied to; ECP5.
     pub accumulators: Option<BlockRams>,
-    /// Block RAMs that the activations are tied to; ECP5, with `drain_ways` = 1.
+    /// Block RAMs that the activations are tied to; ECP5.
     pub activations: Option<BlockRams>,
     /// Places of other cells, as nextpnr names them (`X62/Y46/EBR2`), by the cells' names below the processor in the flattened netlist
     /// (`drain.records.block_0.block`); ECP5.
