@@ -5,7 +5,7 @@ use bitweft_hdl::{
     dot,
     fifo::fifo,
     port::port,
-    requantizer::{Form, requantizer},
+    requantizer::requantizer,
     uart::{receiver, transmitter},
 };
 use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
@@ -115,13 +115,9 @@ const DOTS: Proof = Proof {
 
 const REQUANTIZER: Proof = Proof {
     bound_to: Some("requantizer"),
-    properties: concat!(
-        include_str!("requantizer_aligned.sv"),
-        include_str!("requantizer.sv")
-    ),
+    properties: include_str!("requantizer.sv"),
     top: "requantizer",
     mode: "bmc",
-    script: "proc\ncutpoint */w:held\n",
     depth: 10,
     cover_depth: 10,
     mutated: &[("requantizer", "")],
@@ -207,29 +203,15 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "requantizer",
-        claim: "y and byte are the formula's, both roundings, full width, for any products in the multipliers, of any aligned record",
-        verilog: || requantizer(Form::Wide).verilog(),
-        ..REQUANTIZER
-    },
-    Proof {
-        name: "requantizer_narrow",
-        claim: "the same of the byte alone",
-        verilog: || requantizer(Form::Narrow).verilog(),
-        bound_to: Some("requantizer_narrow"),
-        top: "requantizer_narrow",
-        defines: &["NARROW"],
-        cover_defines: &["NARROW"],
-        mutated: &[("requantizer_narrow", "")],
+        claim: "y and byte are the formula's, both roundings, full width, for any products in the multipliers",
+        verilog: || requantizer(false).verilog(),
+        script: "proc\ncutpoint */w:held\n",
         ..REQUANTIZER
     },
     Proof {
         name: "requantizer_compact",
         claim: "the same, its sums and shifts in blocks that multiply and add",
-        verilog: || requantizer(Form::Compact).verilog(),
-        properties: concat!(
-            include_str!("requantizer_compact.sv"),
-            include_str!("requantizer.sv")
-        ),
+        verilog: || requantizer(true).verilog(),
         defines: &["COMPACT"],
         cover_defines: &["COMPACT"],
         script: "proc\ncutpoint */w:multiplied\n",

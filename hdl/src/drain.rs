@@ -16,7 +16,7 @@
 //! | `add_slot`, `add_slot_skip`, `add_slot_last` | 1 | the same of the elementwise unit; of a slot that writes nothing |
 //! | `record_write_enable`, `record_address`, `record_write_data` | 1, , 80 | the host writes a record |
 //! | `record_host`, `record_read_data` | 1, 80 out | the host reads: data 2 cycles after `record_address` with `record_host` |
-//! | `x_store`, `x_clear`, `bias`, ... | 1, 1, 34, ... a way, out | to the posts (`post::per_way`), way 0 lowest, each in the cycle in which `post.rs` takes it |
+//! | `x_store`, `x_clear`, `halve`; `row` or `next_row`; `bias`; `mantissa`, `left`, `right` | 1; ; 34; 31, 4, 6 a way, out | to the posts, way 0 lowest, each in the cycle in which `post.rs` takes it |
 //! | `zero_point` | 8, out | to the posts' `out_zero` (0 for MaxPool) |
 //! | `write_slot`, `write_skip`, `write_last` | 1, out | the slot's first byte leaves the posts of way 0 in the next cycle; it writes nothing; it is the last |
 //!

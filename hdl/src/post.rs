@@ -15,9 +15,8 @@
 //! | `row` | log2 `rows_per_way` | t | unless `compact`: row in the way |
 //! | `next_row` | 1 | t | if `compact`, instead: a value of the row after that of the last such value, the way's first after its last |
 //! | `bias` | 34 | t + [`POST_BIAS`] | |
-//! | `mantissa`, `shift`, `doublings`, `divides` | 34, 4, 3, 1 | t + [`POST_SCALE`] | of `requantizer::align`, of v, or of 2v where the biased difference is that |
-//! | `halve`, `left` | 1, 4 | t + [`POST_HALVE`] | if `compact`, instead: halve: v is half of the biased difference |
-//! | `mantissa`, `right` | 31, 6 | t + [`POST_SCALE`] | if `compact`, instead |
+//! | `halve`, `left` | 1, 4 | t + [`POST_HALVE`] | halve: v is half of the biased difference |
+//! | `mantissa`, `right` | 31, 6 | t + [`POST_SCALE`] | |
 //! | `rounding_double`, `out_zero`, `clamp_low`, `clamp_high` | 1, 8, 8, 8 | steady | |
 //! | `scaled`, `scaled_round` | 32, 1, out | t + `timing::post_scaled_latency` | way 0 only: y = scaled + scaled_round |
 //! | `output_byte` | 8, out | t + `timing::post_latency` | |
@@ -29,7 +28,8 @@
 //! drain_data   X H X
 //! row          X r X
 //! bias                 X b X
-//! mantissa, shift              X m X
+//! halve, left              X h X
+//! mantissa                     X m X
 //! scaled                                 X y X        t + 11
 //! output_byte                                    X y X   t + 13
 //! ```
@@ -37,7 +37,7 @@
 use crate::{
     builder::{Module, Net},
     memory::{Memory, MemoryPorts},
-    requantizer::{Form, requantizer},
+    requantizer::requantizer,
 };
 use bitweft_isa::{
     architecture::Architecture,
@@ -54,18 +54,15 @@ const DIFFERENCE_BITS: usize = 33;
 
 /// What the drain unit sends along with the values of a way.
 #[must_use]
-pub fn per_way(architecture: &Architecture) -> Vec<&'static str> {
-    let own: &[&str] = if architecture.compact {
-        &["halve", "next_row"]
+pub fn per_way(architecture: &Architecture) -> [&'static str; 8] {
+    let row = if architecture.compact {
+        "next_row"
     } else {
-        &["row"]
+        "row"
     };
-    let fields = Form::of(architecture, 0).fields().iter();
-    let names = ["x_store", "x_clear", "bias"].into_iter();
-    names
-        .chain(own.iter().copied())
-        .chain(fields.map(|&(name, _)| name))
-        .collect()
+    [
+        "x_store", "x_clear", "halve", row, "bias", "mantissa", "left", "right",
+    ]
 }
 
 /// Bits of a row number in a way.
@@ -96,35 +93,31 @@ pub fn post(architecture: &Architecture, way: usize) -> Module {
     let bias = taken(m, architecture, "bias", BIAS_BITS);
     let biased = m.add(&m.sign_extend(&difference, BIAS_BITS), &bias);
     let biased = m.registered("biased", &biased);
-    let form = Form::of(architecture, way);
-    let v = if form == Form::Compact {
-        let halve = taken(m, architecture, "halve", 1);
-        m.mux(&halve, &m.slice(&biased, 1, 32), &m.truncate(&biased, 32))
-    } else {
-        m.truncate(&biased, form.value_bits())
-    };
+    let halve = taken(m, architecture, "halve", 1);
+    let v = m.mux(&halve, &m.slice(&biased, 1, 32), &m.truncate(&biased, 32));
     m.unused(&m.sign(&biased));
 
-    let steady = [
+    let names = [
+        ("mantissa", 31),
+        ("left", 4),
+        ("right", 6),
         ("rounding_double", 1),
         ("out_zero", 8),
         ("clamp_low", 8),
         ("clamp_high", 8),
     ];
-    let inputs: Vec<(&str, Net)> = form
-        .fields()
+    let inputs: Vec<(&str, Net)> = names
         .iter()
-        .chain(&steady)
         .map(|&(name, bits)| (name, taken(m, architecture, name, bits)))
         .collect();
     let mut ports: Vec<(&str, &Net)> = inputs.iter().map(|(name, net)| (*name, net)).collect();
     ports.push(("value", &v));
-    let scaled = m.instance("requantize", &requantizer(form), &ports);
+    let scaled = m.instance("requantize", &requantizer(architecture.compact), &ports);
     for name in ["scaled", "scaled_round"] {
-        match form {
-            _ if direct => m.output(name, scaled.get(name)),
-            Form::Narrow => {}
-            _ => m.unused(scaled.get(name)),
+        if direct {
+            m.output(name, scaled.get(name));
+        } else {
+            m.unused(scaled.get(name));
         }
     }
     m.output("output_byte", scaled.get("output_byte"));

@@ -232,11 +232,7 @@ fn posts(wires: &mut Wires, architecture: &Architecture) {
                 "drain_data",
                 slice("drain_data", way * columns + column, ways * columns),
             )];
-            inputs.extend(
-                per_way(architecture)
-                    .into_iter()
-                    .map(|name| (name, slice(name, way, ways))),
-            );
+            inputs.extend(per_way(architecture).map(|name| (name, slice(name, way, ways))));
             inputs.extend(STEADY.map(|(port, wire)| (port, wires.get(wire))));
             if way == 0 {
                 inputs.extend(

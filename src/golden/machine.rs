@@ -191,19 +191,15 @@ impl Machine {
             .ok_or_else(|| format!("activation word {word} of {limit}"))
     }
 
-    fn record(&self, d: &Descriptor, index: i64) -> Result<Record, String> {
+    fn record(&self, index: i64) -> Result<Record, String> {
         let start = usize::try_from(index).map_err(|e| e.to_string())? * BYTES;
         let bytes = self
             .space(Space::Record)
             .get(start..start + BYTES)
             .and_then(|b| b.try_into().ok());
-        let record = bytes
+        bytes
             .map(Record::decode)
-            .ok_or_else(|| format!("record {index}"))?;
-        match record.check(d.rounding_double == 1) {
-            Ok(()) => Ok(record),
-            Err(what) => Err(format!("record {index}: {what}")),
-        }
+            .ok_or_else(|| format!("record {index}"))
     }
 
     fn plane(&self, address: i64) -> Result<PlaneWord, String> {
@@ -260,7 +256,7 @@ impl Machine {
             .map(|at| self.plane(d.plane_base + at))
             .collect::<Result<_, _>>()?;
         let records: Vec<Record> = (0..d.filter_count)
-            .map(|f| self.record(d, d.record_base + f))
+            .map(|f| self.record(d.record_base + f))
             .collect::<Result<_, _>>()?;
         let per_chunk = usize::try_from(d.planes_per_chunk).map_err(|e| e.to_string())?;
         for strip in 0..d.strip_count {
@@ -317,7 +313,7 @@ impl Machine {
         let record = if maximum {
             Record::default()
         } else {
-            self.record(d, d.record_base)?
+            self.record(d.record_base)?
         };
         for strip in 0..d.strip_count {
             for column in 0..self.architecture.columns {
@@ -352,7 +348,7 @@ impl Machine {
     }
 
     fn add(&mut self, d: &Descriptor) -> Result<(), String> {
-        let records = [0, 1, 2].map(|i| self.record(d, d.record_base + i));
+        let records = [0, 1, 2].map(|i| self.record(d.record_base + i));
         let [a, b, sum] = records;
         let (a, b, sum) = (a?, b?, sum?);
         for word in 0..d.strip_count {

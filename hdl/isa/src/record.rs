@@ -4,8 +4,7 @@
 //! ordinary filter (H - X + bias is even by construction); `v = H + bias` for a binary filter; `v = bias` for a filter of
 //! width 0 (it has no position). Then `p = ((v << left) * mantissa [+ 2^30 if double]) >> 31` and
 //! `y = (p + half - [double and p < 0]) >> right`, `half = 2^(right - 1)` (nothing is added or taken off for
-//! `right` = 0), and the byte is `clamp(out_zero + y, clamp_low, clamp_high)`. Shifts are arithmetic. With double rounding
-//! `left` or `right` is 0 ([`Record::check`]).
+//! `right` = 0), and the byte is `clamp(out_zero + y, clamp_low, clamp_high)`. Shifts are arithmetic.
 
 use crate::descriptor::Field;
 
@@ -25,8 +24,6 @@ pub const LEFT_BITS: usize = 4;
 pub const RIGHT_LOW: usize = 69;
 /// Bits of the right shift.
 pub const RIGHT_BITS: usize = 6;
-/// The largest right shift.
-pub const RIGHT_MAX: u8 = 32;
 /// Flag: binary filter (levels -1 and +1).
 pub const BINARY_BIT: usize = 75;
 /// Flag: filter of width 0.
@@ -50,7 +47,7 @@ pub const FIELDS: [Field; 6] = [
         "left",
         LEFT_LOW,
         LEFT_BITS,
-        "Left shift before the product; with double rounding 0 unless `right` is.",
+        "Left shift before the product.",
     ),
     field(
         "right",
@@ -122,24 +119,10 @@ impl Record {
             let mask = (1_u128 << field.bits) - 1;
             word |= (u128::from(value.cast_unsigned()) & mask) << field.low;
         }
-        if self.right > RIGHT_MAX {
+        if self.right > 32 {
             return None;
         }
         word.to_le_bytes()[..BYTES].try_into().ok()
-    }
-
-    /// Checks the shifts, whose result is undefined otherwise.
-    ///
-    /// # Errors
-    /// What is wrong with them, given the descriptor's rounding.
-    pub fn check(&self, rounding_double: bool) -> Result<(), &'static str> {
-        if self.right > RIGHT_MAX {
-            Err("a right shift of more than 32")
-        } else if rounding_double && self.left > 0 && self.right > 0 {
-            Err("shifts to the left and to the right, with double rounding")
-        } else {
-            Ok(())
-        }
     }
 
     /// Reads a record's bytes.
@@ -173,19 +156,6 @@ mod tests {
         let lows = FIELDS.iter().skip(1).map(|field| field.low);
         assert!(ends.clone().zip(lows).all(|(end, low)| end == low));
         assert!(ends.max() <= Some(8 * BYTES));
-    }
-
-    #[test]
-    fn undefined_records_are_refused() {
-        let shifts = |left, right| Record {
-            left,
-            right,
-            ..Record::default()
-        };
-        assert!(shifts(1, 1).check(true).is_err());
-        assert!(shifts(1, 1).check(false).is_ok());
-        assert!(shifts(1, 0).check(true).is_ok());
-        assert!(shifts(0, 33).check(false).is_err());
     }
 
     #[test]

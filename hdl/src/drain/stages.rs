@@ -8,7 +8,6 @@ use super::{Kind, Slot};
 use crate::{
     builder::{Module, Net},
     post::row_bits,
-    requantizer::align,
 };
 use bitweft_isa::{
     QUAD,
@@ -134,35 +133,27 @@ impl Pulses<'_> {
         );
         let ordinary = m.and(&kind.convolution, &m.not(&special));
         self.way_outputs("x_clear", &m.not(&ordinary), self.to_value);
+        self.way_outputs("halve", &ordinary, self.to_value + POST_HALVE);
 
-        let field = |(low, bits, identity): (usize, usize, u64)| {
+        let field = |low: usize, bits: usize, identity: u64| {
             let field = m.slice(record, low, bits);
             m.mux(&kind.maximum, &m.literal(identity, bits), &field)
         };
-        let bias = (0, record::BIAS_BITS, 0);
-        let mantissa = (
-            record::MANTISSA_LOW,
-            record::MANTISSA_BITS,
-            IDENTITY_MANTISSA,
-        );
-        let left = (record::LEFT_LOW, record::LEFT_BITS, IDENTITY_LEFT);
-        let right = (record::RIGHT_LOW, record::RIGHT_BITS, 0);
-        if self.compact {
-            self.way_outputs("halve", &ordinary, self.to_value + POST_HALVE);
-            for (name, place, offset) in [
-                ("bias", bias, POST_BIAS),
-                ("left", left, POST_HALVE),
-                ("mantissa", mantissa, POST_SCALE),
-                ("right", right, POST_SCALE),
-            ] {
-                self.way_outputs(name, &field(place), self.to_value + offset);
-            }
-        } else {
-            self.way_outputs("bias", &field(bias), self.to_value + POST_BIAS);
-            let [mantissa, left, right] = &[mantissa, left, right].map(field);
-            for (name, field) in align(m, &ordinary, [mantissa, left, right]) {
-                self.way_outputs(name, &field, self.to_value + POST_SCALE);
-            }
+        let bias = field(0, record::BIAS_BITS, 0);
+        self.way_outputs("bias", &bias, self.to_value + POST_BIAS);
+        let left = field(record::LEFT_LOW, record::LEFT_BITS, IDENTITY_LEFT);
+        self.way_outputs("left", &left, self.to_value + POST_HALVE);
+        for (name, low, bits, identity) in [
+            (
+                "mantissa",
+                record::MANTISSA_LOW,
+                record::MANTISSA_BITS,
+                IDENTITY_MANTISSA,
+            ),
+            ("right", record::RIGHT_LOW, record::RIGHT_BITS, 0),
+        ] {
+            let field = field(low, bits, identity);
+            self.way_outputs(name, &field, self.to_value + POST_SCALE);
         }
         let used = record::ZERO_BIT + 1;
         m.unused(&m.slice(record, used, record.width() - used));

@@ -2,7 +2,7 @@
 
 use crate::{
     assembly::{Side, Write},
-    support::{Random, architectures, one_shift, scaled},
+    support::{Random, architectures, scaled},
 };
 use bitweft_isa::{
     QUAD,
@@ -34,12 +34,10 @@ fn case(random: &mut Random, words: i64) -> (Descriptor, [Record; 3]) {
     let mut sum = record(random, bias, 1 - left);
     sum.right = random.range(16, 26) as u8;
     let records = [record(random, za, left), record(random, zb, left), sum];
-    let double = random.once_in(2);
-    let records = records.map(|record| one_shift(record, double));
     let (a, b) = (random.range(0, 900), random.range(1000, 1900));
     let descriptor = Descriptor {
         opcode: Opcode::Add as i64,
-        rounding_double: i64::from(double),
+        rounding_double: random.range(0, 1),
         out_zero: random.range(0, 255),
         clamp_low: random.range(0, 60),
         clamp_high: random.range(100, 255),

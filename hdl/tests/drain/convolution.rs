@@ -2,7 +2,7 @@
 
 use crate::{
     assembly::{Side, Write},
-    support::{Random, architectures, one_shift, scaled},
+    support::{Random, architectures, scaled},
 };
 use bitweft_isa::{
     architecture::Architecture,
@@ -39,30 +39,24 @@ impl Case {
     pub(crate) fn new(random: &mut Random, a: &Architecture) -> Self {
         let filters = random.range(1, 9) as usize;
         let zeros = random.range(1, 4) as u64;
-        let double = random.once_in(2);
         let records: Vec<Record> = (0..filters)
             .map(|_| {
                 let zero = random.once_in(zeros);
-                let record = Record {
+                Record {
                     bias: random.range(-(1 << 22), 1 << 22),
                     mantissa: random.range(1 << 30, (1 << 31) - 1) as u32,
                     left: random.range(0, 3) as u8,
-                    right: if double && random.once_in(4) {
-                        0
-                    } else {
-                        random.range(8, 20) as u8
-                    },
+                    right: random.range(8, 20) as u8,
                     binary: !zero && random.once_in(3),
                     zero,
-                };
-                one_shift(record, double)
+                }
             })
             .collect();
         let block_count = random.range(1, 4);
         let lane_rows = a.lane_rows as i64;
         let descriptor = Descriptor {
             opcode: Opcode::Convolution as i64,
-            rounding_double: i64::from(double),
+            rounding_double: random.range(0, 1),
             out_zero: random.range(0, 255),
             clamp_low: random.range(0, 60),
             clamp_high: random.range(100, 255),
@@ -107,8 +101,8 @@ impl Case {
         slots
     }
 
-    /// An accumulator, before [`Self::accumulated`].
-    fn any(&self, block: i64, position: i64, row: usize, column: usize) -> i64 {
+    /// The accumulator of a lane.
+    fn accumulator(&self, block: i64, position: i64, row: usize, column: usize) -> i64 {
         let place = (block * 64 + position) as u64 * 1024 + (row * 32 + column) as u64;
         let mut hash = (place ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^= hash >> 29;
@@ -116,25 +110,13 @@ impl Case {
         (hash.cast_signed() >> 32) % (1 << 22)
     }
 
-    /// The accumulator of a slot's position: of an ordinary filter it leads to an even sum.
-    fn accumulated(&self, slot: &Slot, row: usize, column: usize) -> i64 {
-        let position = slot.position.expect("read");
-        let any = self.any(slot.block, position, row, column);
-        match slot.filter.map(|filter| &self.records[filter]) {
-            Some(record) if !record.binary => {
-                any ^ ((any - self.any(slot.block, 0, row, column) + record.bias) & 1)
-            }
-            _ => any,
-        }
-    }
-
     fn byte(&self, slot: &Slot, filter: usize, row: usize, column: usize) -> i64 {
         let record = &self.records[filter];
-        let read = || self.accumulated(slot, row, column);
+        let read = |position| self.accumulator(slot.block, position, row, column);
         let v = match slot.position {
             None => record.bias,
-            Some(_) if record.binary => read() + record.bias,
-            Some(_) => (read() - self.any(slot.block, 0, row, column) + record.bias) >> 1,
+            Some(position) if record.binary => read(position) + record.bias,
+            Some(position) => (read(position) - read(0) + record.bias) >> 1,
         };
         let d = &self.descriptor;
         let y = scaled(record, d.rounding_double == 1, v);
@@ -211,7 +193,7 @@ impl Array {
             .collect()
     }
 
-    fn read(&mut self, a: &Architecture, case: &Case, slot: &Slot, cycle: u64) {
+    fn read(&mut self, a: &Architecture, case: &Case, slot: &Slot, position: i64, cycle: u64) {
         for row in 0..a.lane_rows {
             let values = self
                 .values
@@ -219,7 +201,7 @@ impl Array {
                 .or_default();
             for column in 0..a.columns {
                 let lane = row / a.rows_per_way() * a.columns + column;
-                values.insert(lane, case.accumulated(slot, row, column));
+                values.insert(lane, case.accumulator(slot.block, position, row, column));
             }
         }
     }
@@ -274,9 +256,9 @@ pub(crate) fn run(side: &mut Side, random: &mut Random, case: &Case) {
         if let Some(slot) = starts {
             slots.pop_front();
             earliest = cycle + slot_cycles(&a) as u64;
-            if slot.position.is_some() {
+            if let Some(position) = slot.position {
                 array.ready.pop_front();
-                array.read(&a, case, &slot, cycle);
+                array.read(&a, case, &slot, position, cycle);
             }
             array.drained_blocks += usize::from(slot.last_of_block);
             case.expect(side, &slot, cycle);

@@ -2,7 +2,7 @@
 
 use crate::{
     assembly::{Side, Write},
-    support::{Random, architectures, one_shift, scaled},
+    support::{Random, architectures, scaled},
 };
 use bitweft_isa::{
     QUAD,
@@ -170,7 +170,6 @@ pub(crate) fn run(side: &mut Side, random: &mut Random, taps: i64) {
         right: (taps.ilog2() + random.range(0, 2) as u32) as u8,
         ..Record::default()
     };
-    let record = one_shift(record, d.rounding_double == 1);
     side.write_records(d.record_base as usize, &[record]);
     let mut bus = Bus::new(side, random);
     side.start(&d);

@@ -1,6 +1,6 @@
 //! A post alone: values and fields of changing slots, cycle by cycle.
 
-use crate::support::{Bench, Random, architectures, scaled, with_records};
+use crate::support::{Bench, Random, architectures, scaled};
 use bitweft_hdl::post::{post, row_bits};
 use bitweft_isa::{
     architecture::Architecture,
@@ -33,7 +33,6 @@ fn step(
     sums: &mut [Option<i64>],
     turns: Option<&mut usize>,
 ) -> Step {
-    let aligned = turns.is_none();
     let limit = 1_i64 << (bits - 2);
     let mut row = random.range(0, sums.len() as i64 - 1) as usize;
     let mut turn = true;
@@ -64,11 +63,7 @@ fn step(
     step.record = Record {
         mantissa: random.range(0, (1 << 31) - 1) as u32,
         left: left as u8,
-        right: if aligned && left > 0 {
-            0
-        } else {
-            random.range(0, 32) as u8
-        },
+        right: random.range(0, 32) as u8,
         ..Record::default()
     };
     let x = if step.clear {
@@ -78,7 +73,11 @@ fn step(
     };
     let value = step.drain + step.pool + step.add;
     if let (Some(x), false) = (x, step.store && !step.clear) {
-        let doubled = if step.halve { 2 * v } else { v };
+        let doubled = if step.halve {
+            2 * v + random.range(0, 1)
+        } else {
+            v
+        };
         let bias = doubled - (value - x);
         if bias.abs() < 1 << 33 {
             step.record.bias = bias;
@@ -93,12 +92,7 @@ fn step(
 
 fn check(a: &Architecture, way: usize, seed: u64) {
     let mut random = Random::new(seed);
-    let unit = post(a, way);
-    let mut bench = if a.compact {
-        Bench::new(&unit, seed)
-    } else {
-        Bench::new(&with_records(&unit), seed)
-    };
+    let mut bench = Bench::new(&post(a, way), seed);
     assert_eq!(1 << row_bits(a), a.rows_per_way());
     let (zero, low, high) = (random.range(0, 255), 3, 250);
     for (name, value) in [
@@ -137,11 +131,10 @@ fn check(a: &Architecture, way: usize, seed: u64) {
             bench.set("row", now.row as i64);
         }
         bench.set("bias", back(POST_BIAS).record.bias);
-        let halved = back(if a.compact { POST_HALVE } else { POST_SCALE });
-        bench.set("halve", i64::from(halved.halve));
-        bench.set("left", i64::from(halved.record.left));
+        bench.set("halve", i64::from(back(POST_HALVE).halve));
         let record = back(POST_SCALE).record;
         bench.set("mantissa", i64::from(record.mantissa));
+        bench.set("left", i64::from(back(POST_HALVE).record.left));
         bench.set("right", i64::from(record.right));
         bench.eval();
         if let (Some(v), 0) = (back(post_scaled_latency(a)).v, way) {

@@ -1,7 +1,7 @@
 //! The requantizer against the record's formula in 128-bit integers.
 
-use crate::support::{Bench, Random, scaled, with_records};
-use bitweft_hdl::requantizer::{Form, requantizer};
+use crate::support::{Bench, Random, scaled};
+use bitweft_hdl::requantizer::requantizer;
 use bitweft_isa::{
     record::Record,
     timing::{REQUANTIZER_LATENCY, SCALED_LATENCY},
@@ -14,8 +14,6 @@ struct Case {
     mantissa: i64,
     left: i64,
     right: i64,
-    /// The requantizer gets 2v.
-    halve: bool,
 }
 
 impl Case {
@@ -34,16 +32,13 @@ impl Case {
 }
 
 /// A case whose v << left fits 32 bits; a share of corners, of exact ties and of results near a byte's range.
-fn case(random: &mut Random, form: Form, double: bool) -> Case {
+fn case(random: &mut Random) -> Case {
     let left = if random.once_in(2) {
         0
     } else {
         random.range(0, 15)
     };
-    let halve = form != Form::Compact && random.once_in(2);
     let right = match random.range(0, 9) {
-        // Records of two roundings shift one way.
-        _ if double && left > 0 && form != Form::Compact => 0,
         0 => 0,
         1 => 32,
         2 => 31,
@@ -75,11 +70,10 @@ fn case(random: &mut Random, form: Form, double: bool) -> Case {
         mantissa,
         left,
         right,
-        halve,
     }
 }
 
-fn check(mut bench: Bench, form: Form, double: bool, seed: u64, count: usize) {
+fn check(mut bench: Bench, double: bool, seed: u64, count: usize) {
     let mut random = Random::new(seed);
     bench.set("rounding_double", i64::from(double));
     let (mut ties, mut inside) = (0, 0);
@@ -101,24 +95,23 @@ fn check(mut bench: Bench, form: Form, double: bool, seed: u64, count: usize) {
         }
         let mut way: VecDeque<Case> = VecDeque::new();
         for cycle in 0..1000 + REQUANTIZER_LATENCY {
-            let case = case(&mut random, form, double);
+            let case = case(&mut random);
             way.push_front(case);
             let before = way.get(1).unwrap_or(&case);
-            bench.set("value", case.value << i64::from(case.halve));
-            bench.set("mantissa", before.mantissa);
-            bench.set("right", before.right);
-            if form == Form::Compact {
-                bench.set("left", case.left);
-            } else {
-                bench.set("left", before.left);
-                bench.set("halve", i64::from(before.halve));
+            for (name, value) in [
+                ("value", case.value),
+                ("left", case.left),
+                ("mantissa", before.mantissa),
+                ("right", before.right),
+            ] {
+                bench.set(name, value);
             }
             bench.tick();
-            if form != Form::Narrow && cycle + 1 >= SCALED_LATENCY {
+            if cycle + 1 >= SCALED_LATENCY {
                 let case = way[SCALED_LATENCY - 1];
                 let y = bench.get_signed("scaled") + bench.get("scaled_round") as i64;
                 assert_eq!(y, case.y(double), "{case:?} double {double}");
-                ties += usize::from(bench.get("scaled_round") == 1);
+                ties += usize::from(case.right > 0 && bench.get("scaled_round") == 1);
             }
             if cycle + 1 >= REQUANTIZER_LATENCY {
                 let case = way[REQUANTIZER_LATENCY - 1];
@@ -133,23 +126,17 @@ fn check(mut bench: Bench, form: Form, double: bool, seed: u64, count: usize) {
         }
     }
     println!("{ties} rounded up, {inside} not clamped, of {count}");
-    assert!(form == Form::Narrow || ties > count / 10);
-    assert!(inside > count / 10);
+    assert!(ties > count / 10 && inside > count / 10);
 }
 
 /// Each form of the requantizer, and the compact one with the cells that it has on an iCE40.
 fn check_forms(double: bool, seed: u64) {
-    for form in [Form::Compact, Form::Wide, Form::Narrow] {
-        let module = requantizer(form);
-        let bench = if form == Form::Compact {
-            Bench::new(&module, seed)
-        } else {
-            Bench::new(&with_records(&module), seed)
-        };
-        check(bench, form, double, seed, 300_000);
+    for compact in [false, true] {
+        let bench = Bench::new(&requantizer(compact), seed);
+        check(bench, double, seed, 300_000);
     }
-    let bench = Bench::ice40_cells(&requantizer(Form::Compact), seed);
-    check(bench, Form::Compact, double, seed + 1, 100_000);
+    let bench = Bench::ice40_cells(&requantizer(true), seed);
+    check(bench, double, seed + 1, 100_000);
 }
 
 #[test]

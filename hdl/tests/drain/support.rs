@@ -1,9 +1,6 @@
 //! What the co-simulations of units share: linting and building a module, and seeded random numbers.
 
-use bitweft_hdl::{
-    builder::{Module, Net},
-    requantizer::align,
-};
+use bitweft_hdl::builder::Module;
 use bitweft_isa::{architecture::Architecture, record::Record};
 use bitweft_sim::{Build, Model, Profile, Signal, lint, tools::ToolFolder};
 use std::{collections::HashMap, fs};
@@ -17,34 +14,6 @@ pub(crate) fn model(module: &Module, seed: u64) -> Model {
         .build()
         .and_then(|library| library.instantiate(seed))
         .unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// A module that takes aligned records, behind what aligns them: with the inputs `halve`, `mantissa`, `left` and `right` instead.
-pub(crate) fn with_records(unit: &Module) -> Module {
-    let module = Module::new(format!("{}_with_records", unit.name()));
-    let m = &module;
-    let record =
-        [("mantissa", 31), ("left", 4), ("right", 6)].map(|(name, bits)| m.input(name, bits));
-    let [mantissa, left, right] = &record;
-    let aligned = align(m, &m.input("halve", 1), [mantissa, left, right]);
-    let (mut inputs, mut outputs): (Vec<(String, Net)>, Vec<String>) = (Vec::new(), Vec::new());
-    for (name, is_input, bits) in unit.ports() {
-        match aligned.iter().find(|(port, _)| *port == name) {
-            Some((_, net)) => inputs.push((name, net.clone())),
-            None if name == "clock" => {}
-            None if is_input => inputs.push((name.clone(), m.input(&name, bits))),
-            None => outputs.push(name),
-        }
-    }
-    let ports: Vec<(&str, &Net)> = inputs
-        .iter()
-        .map(|(name, net)| (name.as_str(), net))
-        .collect();
-    let instance = m.instance("unit", unit, &ports);
-    for name in &outputs {
-        m.output(name, instance.get(name));
-    }
-    module
 }
 
 /// A model, its ports by name.
@@ -192,16 +161,6 @@ impl Random {
     pub(crate) fn once_in(&mut self, n: u64) -> bool {
         self.bits() >> 20 & 0xffff_ffff < (1 << 32) / n
     }
-}
-
-/// The record with one shift alone where there are two roundings.
-pub(crate) fn one_shift(record: Record, double: bool) -> Record {
-    let left = if double && record.right > 0 {
-        0
-    } else {
-        record.left
-    };
-    Record { left, ..record }
 }
 
 /// y of `isa::record`, in 128-bit integers.

@@ -57,10 +57,10 @@ pub fn slot_to_value(architecture: &Architecture) -> usize {
 /// From a value at a post to the cycle in which the post takes the bias.
 pub const POST_BIAS: usize = 2;
 
-/// From a value at a post to its biased difference; with `compact` the post then takes the choice of halving and the left shift.
+/// From a value at a post to the cycle in which the post takes the choice of halving and the left shift.
 pub const POST_HALVE: usize = 3;
 
-/// From a value at a post to the cycle in which the post takes the aligned record, or mantissa and right shift.
+/// From a value at a post to the cycle in which the post takes mantissa and right shift.
 pub const POST_SCALE: usize = POST_HALVE + 1;
 
 /// From a requantizer's `value` to the scaled value before zero point and clamp.
