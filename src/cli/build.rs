@@ -29,9 +29,9 @@ pub(crate) struct Build {
     /// Board by name, or a TOML file with the tables [architecture], [board] and [part].
     #[arg(long, value_name = "NAME|FILE")]
     board: String,
-    /// Seed of placement.
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "seeds")]
-    seed: u32,
+    /// Seed of placement (default: that of the file's [part], or 1).
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    seed: Option<u32>,
     /// Seeds to try: FIRST..LAST (both included), or a list such as 3,1,7.
     #[arg(long, value_name = "SEEDS", value_parser = seeds)]
     seeds: Option<Seeds>,
@@ -95,7 +95,7 @@ impl Build {
         let stop = signals::flag(signals::END_OR_HANG_UP)?;
         let spinner = console.spinner("building");
         let observe = |event: Event<'_>| tell(&event, &spinner, console);
-        let built = build(&design, &self.effort(), &folder, &stop, &observe);
+        let built = build(&design, &self.effort(&design), &folder, &stop, &observe);
         spinner.finish_and_clear();
         let budget = budget.filter(|_| self.processor_only);
         let print = |record: Record, up_to_date: bool| -> Result<Exit> {
@@ -121,13 +121,14 @@ impl Build {
         }
     }
 
-    fn effort(&self) -> Effort {
+    fn effort(&self, design: &Design) -> Effort {
         let cores = || available_parallelism().map_or(1, |cores| cores.get());
+        let seed = self.seed.or(design.part.seed).unwrap_or(1);
         Effort {
             seeds: self
                 .seeds
                 .clone()
-                .map_or_else(|| vec![self.seed], |seeds| seeds.0),
+                .map_or_else(|| vec![seed], |seeds| seeds.0),
             timeout: Duration::from_secs(u64::from(self.timeout)),
             jobs: self.jobs.map_or_else(cores, usize::from),
         }

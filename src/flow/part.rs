@@ -25,6 +25,8 @@ pub struct Part {
     pub aim: Option<f64>,
     /// The router that suits how full the part is: `router1` or `router2`; nextpnr's own choice if left out.
     pub router: Option<String>,
+    /// Seed of placement where none is given, for a part so full that few seeds do; 1 if left out.
+    pub seed: Option<u32>,
     /// Block RAMs that the accumulators are tied to; ECP5.
     pub accumulators: Option<BlockRams>,
     /// Block RAMs that the activations are tied to; ECP5.
