@@ -1,9 +1,11 @@
 //! A serial port, or a pseudo-terminal that stands for one.
 
 use super::{DriverError, Transport};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serialport::{ClearBuffer, DataBits, FlowControl, Parity, SerialPort, StopBits, TTYPort};
 use std::{
     io::{self, Read, Write},
+    os::fd::{AsRawFd, BorrowedFd},
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -52,8 +54,11 @@ impl Serial {
             }
             thread::sleep(QUANTUM);
         };
+        let failed =
+            |reason: &dyn std::fmt::Display| DriverError::Link(format!("{name}: {reason}"));
+        never_waits(&port).map_err(|error| failed(&error))?;
         port.clear(ClearBuffer::All)
-            .map_err(|error| DriverError::Link(format!("{name}: {error}")))?;
+            .map_err(|error| failed(&error))?;
         Ok(Self { name, port })
     }
 
@@ -63,6 +68,14 @@ impl Serial {
             self.name
         ))
     }
+}
+
+/// Reads and writes end at once, also where another program that reads the port takes what had arrived.
+#[allow(unsafe_code)]
+fn never_waits(port: &TTYPort) -> rustix::io::Result<()> {
+    // SAFETY: the descriptor is the port's, which lives longer than the borrow.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) };
+    fcntl_setfl(descriptor, fcntl_getfl(descriptor)? | OFlags::NONBLOCK)
 }
 
 fn refused(name: &str, kind: io::ErrorKind, reason: &str) -> DriverError {
