@@ -4,7 +4,7 @@ use super::DriverError;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, OFlags},
-    io::Errno,
+    io::{Errno, ioctl_fionbio},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{OptionalActions, tcgetattr, tcsetattr},
 };
@@ -58,8 +58,7 @@ impl Endpoint {
             settings.make_raw();
             settings.set_speed(super::FIRST_RATE)?;
             tcsetattr(&slave, OptionalActions::Now, &settings)?;
-            let flags = rustix::fs::fcntl_getfl(&master)?;
-            rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
+            ioctl_fionbio(&master, true)?;
             Ok((master, path.to_string_lossy().into_owned()))
         };
         let (master, path) = open().map_err(|error| failed("pseudo-terminal", error))?;

@@ -1,7 +1,7 @@
 //! A serial port, or a pseudo-terminal that stands for one.
 
 use super::{DriverError, Transport};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::ioctl_fionbio;
 use serialport::{ClearBuffer, DataBits, FlowControl, Parity, SerialPort, StopBits, TTYPort};
 use std::{
     io::{self, Read, Write},
@@ -54,11 +54,9 @@ impl Serial {
             }
             thread::sleep(QUANTUM);
         };
-        let failed =
-            |reason: &dyn std::fmt::Display| DriverError::Link(format!("{name}: {reason}"));
-        never_waits(&port).map_err(|error| failed(&error))?;
-        port.clear(ClearBuffer::All)
-            .map_err(|error| failed(&error))?;
+        never_waits(&port)
+            .and_then(|()| Ok(port.clear(ClearBuffer::All)?))
+            .map_err(|error| DriverError::Link(format!("{name}: {error}")))?;
         Ok(Self { name, port })
     }
 
@@ -70,12 +68,12 @@ impl Serial {
     }
 }
 
-/// Reads and writes end at once, also where another program that reads the port takes what had arrived.
+/// Nothing waits longer than the port's time limit, also where another program that reads the port takes what had arrived.
 #[allow(unsafe_code)]
-fn never_waits(port: &TTYPort) -> rustix::io::Result<()> {
+fn never_waits(port: &TTYPort) -> io::Result<()> {
     // SAFETY: the descriptor is the port's, which lives longer than the borrow.
     let descriptor = unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) };
-    fcntl_setfl(descriptor, fcntl_getfl(descriptor)? | OFlags::NONBLOCK)
+    Ok(ioctl_fionbio(descriptor, true)?)
 }
 
 fn refused(name: &str, kind: io::ErrorKind, reason: &str) -> DriverError {
@@ -129,12 +127,15 @@ impl Transport for Serial {
         match self.port.read(&mut buffer) {
             Ok(0) => Err(self.broken(&io::ErrorKind::UnexpectedEof.into())),
             Ok(count) => Ok(buffer[..count].to_vec()),
+            // Another program was faster: as if nothing had come.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                thread::sleep(QUANTUM);
+                Ok(Vec::new())
+            }
             Err(error)
                 if matches!(
                     error.kind(),
-                    io::ErrorKind::TimedOut
-                        | io::ErrorKind::Interrupted
-                        | io::ErrorKind::WouldBlock
+                    io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
                 ) =>
             {
                 Ok(Vec::new())

@@ -88,6 +88,37 @@ fn an_unplugged_port_is_an_error_at_once() {
     }
 }
 
+/// A program that locks nothing, such as `cat`, takes what arrives: whoever gets less neither hangs nor gives up early.
+#[test]
+fn a_port_that_another_program_reads_as_well_keeps_its_time_limits() {
+    let endpoint = Endpoint::pty().expect("a pseudo-terminal");
+    let path = endpoint.address();
+    let Endpoint::Pty { master, .. } = endpoint else {
+        unreachable!("asked for");
+    };
+    let mut other = std::fs::File::open(&path).expect("opens");
+    let mut port = Serial::open(Path::new(&path)).expect("opens");
+    std::thread::spawn(move || while let Ok(1..) = other.read(&mut [0; 64]) {});
+    let mut board = std::fs::File::from(master.try_clone().expect("another"));
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let begin = Instant::now();
+        let mut silences = 0;
+        while begin.elapsed() < Duration::from_secs(3) {
+            silences += u32::from(port.receive().expect("a port").is_empty());
+        }
+        let _ = done.send((silences, begin.elapsed()));
+    });
+    for _ in 0..10_000 {
+        board.write_all(b"x").expect("sends");
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    let (silences, time) = ended
+        .recv_timeout(Duration::from_secs(60))
+        .expect("a reception without end");
+    assert!(silences > 0 && time > silences * Duration::from_millis(5));
+}
+
 #[test]
 fn a_board_of_another_architecture_is_named() {
     let files = Files::new();
