@@ -14,7 +14,7 @@
 //! the enable, or later, reads the new byte; one presented in the very cycle of the enable an undefined byte.
 //! Words beyond `activation_words` do not exist: what they read is undefined.
 //!
-//! With `fill_words` = 2 a bank is two halves, of even words and of odd ones, so that a cycle reads an aligned pair: with `paired`
+//! With `fill_words` > 1 a bank is two halves, of even words and of odd ones, so that a cycle reads an aligned pair: with `paired`
 //! (a descriptor field; addresses are then even) `read_odd` is the word after that of `read_data`, without it the same word.
 //!
 //! One read and one write a bank and cycle; nothing stalls; there is no reset.
@@ -72,7 +72,7 @@ fn byte_memory(words: usize) -> Memory {
 
 /// Parts of a bank: even and odd words, or all words in one.
 fn halves(architecture: &Architecture) -> usize {
-    architecture.fill_words
+    architecture.access_words()
 }
 
 /// What one byte lane writes in the next cycle.

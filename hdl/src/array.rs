@@ -6,10 +6,11 @@
 //! | port | bits | |
 //! |---|---|---|
 //! | `x_bus` | 32 x columns | word that column c's lane of the row now served may capture, column 0 lowest |
-//! | `x_bus_odd` | 32 x columns | with `fill_words` = 2: likewise, for tables of odd quads; `x_bus` is for those of even ones |
+//! | `x_bus_odd` | 32 x columns | with `fill_words` > 1: likewise, for tables of odd quads; `x_bus` is for those of even ones |
 //! | `capture`, `capture_pass` | 1 | column c captures if the pass is `two_passes ? floor(2c / columns) : 0` |
+//! | `capture_quad` | 2 | with `fill_words` = 4: the quad, or first one of the pair, mod 4 |
 //! | `two_passes`, `paired` | 1 | descriptor fields |
-//! | `fill_enable`, `fill_quad`, `fill_entry`, `fill_bank` | 1, 5, 3, 1 | [`crate::dot`]; from the cycle after `capture` |
+//! | `fill_enable`, `fill_quad`, `fill_entry`, `fill_bank` | 1, 5 or 6, 3, 1 | [`crate::dot`]; from the cycle after `capture` |
 //! | `plane_word`, `plane_bank` | K, 1 | a plane |
 //! | `horner_first`, `horner_sign` | 1 | `timing::dot_latency` after `plane_word` |
 //! | `accumulator_address` | | half and position, `timing::accumulator_delay` after a filter's last `plane_word` |
@@ -33,15 +34,18 @@ use crate::{
     apart,
     builder::{Module, Net},
     dot::{self, Control, DotInputs},
-    lane, row,
+    dot_table, lane, row,
 };
-use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
+use bitweft_isa::{
+    architecture::{Architecture, LaneKind, Storage},
+    timing::fill_turns,
+};
 
 /// The array as a module named `array`.
 #[must_use]
 pub fn build(architecture: &Architecture) -> Module {
     let module = Module::of(architecture, "array");
-    let buses: Vec<Net> = ["x_bus", "x_bus_odd"][..architecture.fill_words]
+    let buses: Vec<Net> = ["x_bus", "x_bus_odd"][..architecture.access_words()]
         .iter()
         .map(|name| module.input(name, 32 * architecture.columns))
         .collect();
@@ -54,7 +58,7 @@ pub fn build(architecture: &Architecture) -> Module {
         .collect();
     let lane = lane::build(architecture, &widths);
 
-    let capture = capture_strobes(&module, architecture);
+    let capture = capture_strobes(&module, architecture, &dot_inputs.paired);
     let feed = match architecture.lane {
         LaneKind::Table => Feed::captured_by_lanes(words, capture),
         LaneKind::Plain => Feed::captured_by_columns(&module, words, &capture, &mut dot_controls),
@@ -116,18 +120,25 @@ pub fn accumulator_blocks(architecture: &Architecture) -> Vec<Vec<String>> {
     (0..architecture.lane_rows).map(row).collect()
 }
 
-/// Strobes of the columns that take their word in the first pass, and of those that take it in the second (if there are any).
-fn capture_strobes(module: &Module, architecture: &Architecture) -> Vec<Net> {
+/// Strobes of the columns that take their word in the first pass, and of those that take it in the second (if there are any); with four
+/// fill words, one a word.
+fn capture_strobes(module: &Module, architecture: &Architecture, paired: &Net) -> Vec<Net> {
     let capture = module.input("capture", 1);
     let pass = module.input("capture_pass", 1);
     let two_passes = module.input("two_passes", 1);
-    let early = module.and(&capture, &module.not(&pass));
-    if !architecture.two_passes(2) {
+    let mut strobes = vec![module.and(&capture, &module.not(&pass))];
+    if architecture.two_passes(2) {
+        strobes.push(module.and(&capture, &module.equal(&pass, &two_passes)));
+    } else {
         module.unused(&two_passes);
-        return vec![early];
     }
-    let late = module.and(&capture, &module.equal(&pass, &two_passes));
-    vec![early, late]
+    if fill_turns(architecture) == 1 {
+        return strobes;
+    }
+    let words = dot_table::generators(module, &module.input("capture_quad", 2), paired);
+    let words = module.concat(&words.iter().collect::<Vec<_>>());
+    let of = |strobe| module.gate(&words, strobe);
+    strobes.iter().map(of).collect()
 }
 
 /// How activations get from the bus into the lanes.

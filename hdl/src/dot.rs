@@ -6,17 +6,20 @@
 //!
 //! | port | bits | |
 //! |---|---|---|
-//! | `captured` | 32 x `fill_words` | four bytes of activations, lowest first; with `fill_words` = 2, for an even quad and above it for an odd one |
-//! | `paired` | 1 | `fill_words` = 2: the words belong to quads `fill_quad` (even) and the one after it; else to `fill_quad`, and are equal |
-//! | `fill_enable` | 1 | fill in progress: 8 cycles a quad, `captured` stable |
-//! | `fill_quad` | 5 | quad that `captured` belongs to |
+//! | `captured` | 32 x `fill_words` | four bytes of activations, lowest first; with W = `fill_words` > 1 that of quad g is word g mod W |
+//! | `paired` | 1 | `fill_words` > 1: quads `fill_quad` (even) and the one after it are filled; else `fill_quad` alone (with two words, which are then equal) |
+//! | `fill_enable` | 1 | fill in progress: 8 cycles a quad, its word of `captured` stable |
+//! | `fill_quad` | 5, 6 above 32 quads | quad that is filled |
 //! | `fill_entry` | 3 | 0 to 7 in these 8 cycles |
 //! | `fill_bank` | 1 | bank filled |
 //! | `plane_word` | K | `isa::plane` |
 //! | `plane_bank` | 1 | bank read |
 //! | `sum` | | `dot` without the root's sign, `timing::dot_latency` cycles after `plane_word` |
 //!
-//! A plane may read a bank `timing::TABLE_WRITE_LATENCY` cycles after its last `fill_enable`, and the next fill may start in the
+//! With `fill_words` = 4 `fill_enable` is there for entries 0 to 3 only. Entries 4 to 7 follow by themselves, four cycles later,
+//! with the same `fill_bank`, while `fill_enable` may be there for a quad of another word of `captured`.
+//!
+//! A plane may read a bank `timing::TABLE_WRITE_LATENCY` cycles after its last entry, and the next fill may start in the
 //! cycle of the last plane that reads it. No reset but on the write strobes.
 //!
 //! ```text
@@ -32,10 +35,19 @@ use crate::{
     builder::{Module, Net},
     dot_plain, dot_table,
 };
-use bitweft_isa::architecture::{Architecture, LaneKind};
+use bitweft_isa::{
+    architecture::{Architecture, LaneKind},
+    timing::TABLE_ENTRIES,
+};
+
+/// Bits of a table entry's number.
+pub(crate) const ENTRY_BITS: usize = TABLE_ENTRIES.trailing_zeros() as usize;
 
 /// Bits of a quad's number.
-pub(crate) const QUAD_BITS: usize = 5;
+#[must_use]
+pub fn quad_bits(architecture: &Architecture) -> usize {
+    if architecture.quads > 32 { 6 } else { 5 }
+}
 
 /// A control that a row's lanes share, aligned with its use.
 #[derive(Debug, Clone)]
@@ -81,8 +93,8 @@ impl DotInputs {
         Self {
             fill_enable: module.input("fill_enable", 1),
             paired: module.field("paired"),
-            fill_quad: module.input("fill_quad", QUAD_BITS),
-            fill_entry: module.input("fill_entry", 3),
+            fill_quad: module.input("fill_quad", quad_bits(architecture)),
+            fill_entry: module.input("fill_entry", ENTRY_BITS),
             fill_bank: module.input("fill_bank", 1),
             plane_word: module.input("plane_word", architecture.inputs()),
             plane_bank: module.input("plane_bank", 1),

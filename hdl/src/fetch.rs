@@ -11,13 +11,14 @@
 //!   every byte; quads beyond the last tap are 0. Column c's word is that of its own pixel in the pass
 //!   `two_passes ? floor(2 c / columns) : 0`, and of no meaning in the other. With an odd number of columns one pass is enough, and
 //!   `two_passes` of no meaning.
-//! - With `fill_words` = 2, `read_odd` and `x_bus_odd` go along with `read_data` and `x_bus`. With `paired` they carry the quad
+//! - With `fill_words` > 1, `read_odd` and `x_bus_odd` go along with `read_data` and `x_bus`. With `paired` they carry the quad
 //!   after that of the access (of the same tap), and accesses step by two quads; without it the same word. `paired` is 0
 //!   for pooling, and of no meaning with `fill_words` = 1.
 //!
 //! Convolution: `capture` marks row 0's word of a quad and pass (rows 1..7 follow in the next cycles);
 //! `fill_enable` covers the 8 cycles after it with `fill_entry` 0..7, `fill_quad` and `fill_bank` (0 first, then
-//! alternating). A chunk takes one of two table banks; `chunk_released` gives it back. `chunk_filled` pulses
+//! alternating). With `fill_words` = 4 it covers the 4 cycles after the last pass's, and `capture_quad` goes with `capture`.
+//! A chunk takes one of two table banks; `chunk_released` gives it back. `chunk_filled` pulses
 //! `fill_to_plane - 1` cycles after the issue of the chunk's last access.
 //!
 //! Pooling: `pool_valid` marks every word; see `hdl/README.md` for its flags.
@@ -69,11 +70,6 @@ pub const DESCRIPTOR_FIELDS: [&str; 24] = [
     "chunk_count",
 ];
 
-/// Bits of a fill's quad number.
-pub const FILL_QUAD_BITS: usize = 5;
-/// Bits of a fill's entry number.
-pub const FILL_ENTRY_BITS: usize = 3;
-
 /// The unit as a module.
 #[must_use]
 pub fn fetch(architecture: &Architecture) -> Module {
@@ -82,7 +78,7 @@ pub fn fetch(architecture: &Architecture) -> Module {
     let paired = module.field("paired");
     let pairing = Pairing::new(&module, architecture, paired);
     let access = control::accesses(&module, architecture, &stride, &pairing);
-    control::array_controls(&module, architecture, &access);
+    control::array_controls(&module, architecture, &access, &stride.two_passes);
     control::pool_controls(&module, architecture, &access);
     window::words(&module, architecture, &access, &stride);
     module
@@ -127,7 +123,7 @@ struct Pairing<'a> {
 
 impl<'a> Pairing<'a> {
     fn new(module: &'a Module, architecture: &Architecture, paired: Net) -> Self {
-        let pairs = architecture.fill_words == 2;
+        let pairs = architecture.access_words() == 2;
         if !pairs {
             module.unused(&paired);
         }

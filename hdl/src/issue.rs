@@ -7,7 +7,7 @@
 //! `start`; `block_drained` gives one back). It issues the all-ones plane (the zero word), then `planes_per_chunk` planes from
 //! `plane_base` on (over all chunks of a block; every block starts again), one a cycle, and lasts `timing::chunk_cycles`. The exact
 //! rules are 3 to 6 of `timing`. With a plane issued in cycle t, P = t + `timing::plane_latency`:
-//! - t + 1: `chunk_released`, if it is the chunk's last;
+//! - t + 1: `chunk_released`, if it is the chunk's last, or `timing::release_lead` before it;
 //! - P: `plane_word`, `plane_bank`;
 //! - P + `dot_latency`: `horner_first` (the filter's first plane), `horner_sign` (bit K - 1 of the word);
 //! - P + `accumulator_delay`, if it is the last plane of its filter (its flag is set, or it is the all-ones plane):

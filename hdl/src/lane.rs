@@ -3,7 +3,8 @@
 //!
 //! | port | bits | cycle | |
 //! |---|---|---|---|
-//! | `x_word`, `capture` | 32 x `fill_words`, 1 | c | the word or words to take (table lanes) |
+//! | `x_word` | 32 x `access_words` | c | the word or words to take (table lanes) |
+//! | `capture` | 1, or 4 | c | to take them; with `fill_words` = 4 as each of the words of [`crate::dot`]'s `captured`, of which two are even ones |
 //! | `x_word` | 32 | c + 1 | the word, in the cycle of `fill_select` (plain lanes) |
 //! | fill controls | | from c + 1 | [`crate::dot`], aligned |
 //! | plane controls | | from p | [`crate::dot`], aligned |
@@ -35,6 +36,7 @@ use crate::{
 use bitweft_isa::{
     FILTER_BITS_MAX,
     architecture::{Architecture, LaneKind},
+    timing::fill_turns,
 };
 
 /// Inputs that a lane has besides its dot unit's.
@@ -57,13 +59,9 @@ pub fn address_bits(architecture: &Architecture) -> usize {
 pub(crate) fn build(architecture: &Architecture, dot_inputs: &[(&str, usize)]) -> Module {
     let module = Module::new("lane");
     module.attribute("keep_hierarchy");
-    let word = module.input("x_word", 32 * architecture.fill_words);
+    let word = module.input("x_word", 32 * architecture.access_words());
     let captured = match architecture.lane {
-        LaneKind::Table => {
-            let captured = module.register("captured", word.width());
-            module.clocked_enable(&captured, &word, &module.input("capture", 1));
-            captured
-        }
+        LaneKind::Table => captured(&module, architecture, &word),
         LaneKind::Plain => word,
     };
 
@@ -77,6 +75,25 @@ pub(crate) fn build(architecture: &Architecture, dot_inputs: &[(&str, usize)]) -
     let horner = horner(&module, architecture, unit.get("sum"));
     module.output("accumulator", &accumulate(&module, architecture, &horner));
     module
+}
+
+/// The words that a table lane has taken.
+fn captured(module: &Module, architecture: &Architecture, word: &Net) -> Net {
+    if fill_turns(architecture) == 1 {
+        let captured = module.register("captured", word.width());
+        module.clocked_enable(&captured, word, &module.input("capture", 1));
+        return captured;
+    }
+    let strobes = module.input("capture", architecture.fill_words);
+    let words: Vec<Net> = (0..architecture.fill_words)
+        .map(|at| {
+            let captured = module.register(&format!("captured_{at}"), 32);
+            let word = module.slice(word, at % architecture.access_words() * 32, 32);
+            module.clocked_enable(&captured, &word, &module.bit(&strobes, at));
+            captured
+        })
+        .collect();
+    module.concat(&words.iter().collect::<Vec<_>>())
 }
 
 fn horner(module: &Module, architecture: &Architecture, sum: &Net) -> Net {

@@ -165,7 +165,7 @@ fn pack(site: &Site<'_>, op: &IntegerConvolution, tile: Tile) -> Result<Operatio
                 let digits: Vec<bool> = (chunk * inputs..(chunk + 1) * inputs)
                     .map(|k| filter.digit(k, plane_index))
                     .collect();
-                let mut word = plane::encode(&digits);
+                let mut word = plane::encode(&plane::ordered(site.architecture, &digits));
                 offset.add(plane::offset(&word) << plane_index);
                 word.push(plane_index == 0);
                 words.push(word);
@@ -196,7 +196,7 @@ fn pairs(site: &Site<'_>, d: &Descriptor) -> bool {
         d.quads_per_tap,
         d.tap_origin,
     ];
-    site.architecture.fill_words == 2 && words.iter().all(|word| word % 2 == 0)
+    site.architecture.access_words() == 2 && words.iter().all(|word| word % 2 == 0)
 }
 
 /// What the dot unit's complements add to a filter's accumulator (`isa::plane::offset`, weighted by plane).

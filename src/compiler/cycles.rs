@@ -9,7 +9,7 @@ use bitweft_isa::{
         DRAIN_START, DRAINED_TO_PLANE, FETCH_START, FINALIZED_TO_SLOT, ISSUE_START, PLANE_TO_FILL,
         POOL_WINDOW_CYCLES_MIN, SEQUENCER_CYCLES, SLOT_TO_BLOCK_DRAINED, add_cycles, chunk_cycles,
         fetch_latency, fill_cycles, fill_to_plane, plane_to_drain, plane_to_grant, pool_slot_lead,
-        slot_cycles, slot_to_done,
+        release_lead, slot_cycles, slot_to_done,
     },
 };
 
@@ -79,7 +79,7 @@ struct Convolution<'a> {
     chunks_per_block: usize,
     blocks: usize,
     planes: usize,
-    fill: usize,
+    descriptor: &'a Descriptor,
     /// For each plane of a chunk (the all-ones plane first): does it end a filter?
     ends: Vec<bool>,
     chunks: Vec<Chunk>,
@@ -90,7 +90,7 @@ struct Convolution<'a> {
 }
 
 impl<'a> Convolution<'a> {
-    fn new(d: &Descriptor, widths: &'a [usize], architecture: &'a Architecture) -> Self {
+    fn new(d: &'a Descriptor, widths: &'a [usize], architecture: &'a Architecture) -> Self {
         let mut ends = vec![true];
         for &width in widths.iter().filter(|&&width| width > 0) {
             ends.extend((1..=width).map(|plane| plane == width));
@@ -101,7 +101,7 @@ impl<'a> Convolution<'a> {
             chunks_per_block: count(d.chunk_count),
             blocks: count(d.block_count),
             planes: count(d.planes_per_chunk),
-            fill: fill_cycles(architecture, d.two_passes == 1, d.paired == 1),
+            descriptor: d,
             ends,
             chunks: Vec::new(),
             fill_end: 0,
@@ -127,6 +127,7 @@ impl<'a> Convolution<'a> {
 
     /// Rules 1 to 4 of `isa::timing`.
     fn issue(&mut self, block: usize) {
+        let fill = fill_cycles(self.architecture, self.descriptor, block);
         for in_block in 0..self.chunks_per_block {
             let n = self.chunks.len();
             let mut fill_start = if n == 0 {
@@ -135,10 +136,11 @@ impl<'a> Convolution<'a> {
                 self.fill_end + 1
             };
             if n >= 2 {
-                fill_start =
-                    fill_start.max(self.chunks[n - 2].first_plane + self.planes + PLANE_TO_FILL);
+                let released = self.chunks[n - 2].first_plane
+                    + self.planes.saturating_sub(release_lead(self.architecture));
+                fill_start = fill_start.max(released + PLANE_TO_FILL);
             }
-            self.fill_end = fill_start + self.fill - 1;
+            self.fill_end = fill_start + fill - 1;
             let free = match self.chunks.last() {
                 None => ISSUE_START,
                 Some(chunk) => chunk.first_plane + chunk_cycles(self.planes),

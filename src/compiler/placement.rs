@@ -111,9 +111,9 @@ fn candidates(network: &IntegerNetwork, layers: &[IntegerLayer]) -> Vec<(usize, 
     found
 }
 
-/// Bases that are multiples of `fill_words`, so that convolutions may read pairs of words; any bases where these do not fit.
+/// Bases that are multiples of `access_words`, so that convolutions may read pairs of words; any bases where these do not fit.
 fn aligned_packing(lives: &[Life], architecture: &Architecture) -> (usize, Vec<usize>) {
-    let (capacity, unit) = (architecture.activation_words, architecture.fill_words);
+    let (capacity, unit) = (architecture.activation_words, architecture.access_words());
     if unit > 1 {
         let whole = |life: &Life| Life {
             words: life.words.next_multiple_of(unit),

@@ -286,7 +286,7 @@ impl Machine {
         )
     }
 
-    /// All inputs of an output pixel in the order of the chunks; bytes past the last tap are 0.
+    /// All inputs of an output pixel, chunk by chunk in the order of plane words; bytes past the last tap are 0.
     fn gather(&mut self, d: &Descriptor, y: usize, x: usize) -> Result<Vec<i8>, String> {
         let total =
             usize::try_from(d.chunk_count).map_err(|e| e.to_string())? * self.architecture.inputs();
@@ -306,7 +306,10 @@ impl Machine {
             ));
         }
         inputs.resize(total, plane::input(0));
-        Ok(inputs)
+        let chunks = inputs.chunks_exact(self.architecture.inputs());
+        Ok(chunks
+            .flat_map(|chunk| plane::ordered(&self.architecture, chunk))
+            .collect())
     }
 
     fn pool(&mut self, d: &Descriptor, maximum: bool) -> Result<(), String> {

@@ -91,6 +91,18 @@ fn four_columns_spread_over_a_large_die() {
     }
 }
 
+/// As `ulx3s-85f`, with fewer columns and inputs.
+#[test]
+fn four_rows_filled_in_halves() {
+    for (columns, quads, control_groups, seed) in [(2, 4, 1, 15), (4, 12, 2, 16)] {
+        let mut four = architecture(columns, quads, LaneKind::Table, 1);
+        four.lane_rows = 4;
+        four.fill_words = 4;
+        four.control_groups = control_groups;
+        check(&four, seed);
+    }
+}
+
 #[test]
 fn three_columns_and_an_odd_tree() {
     check(&architecture(3, 5, LaneKind::Table, 1), 3);

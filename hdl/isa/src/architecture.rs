@@ -39,12 +39,14 @@ pub struct Architecture {
     pub lane_rows: usize,
     /// Columns of lanes = banks of the activation memory; 1 to 16. Lanes P = `lane_rows * columns`.
     pub columns: usize,
-    /// Quads a plane word covers; 2 to 32. Inputs K = `QUAD * quads`.
+    /// Quads a plane word covers; 2 to 64. Inputs K = `QUAD * quads`.
     pub quads: usize,
     /// Dot unit.
     pub lane: LaneKind,
-    /// Words a column that fill tables at a time, 1 or 2: with 2 an access can deliver two neighbouring quads
-    /// (`descriptor` field `paired`), which takes table lanes and an even number of quads.
+    /// Tables of a lane that are filled at a time, 1, 2 or 4. With 2 an access can deliver two neighbouring quads
+    /// (`descriptor` field `paired`), which takes table lanes and an even number of quads. With 4 moreover a lane takes its next word or
+    /// pair when the tables of the one before are half filled: four rows, which would wait for their tables, need not; takes `lane_rows` = 4 and
+    /// a multiple of four quads.
     #[serde(default = "one")]
     pub fill_words: usize,
     /// Registers side by side that hold a row's controls, each for the columns near it: 1 to `columns`. With more than one the
@@ -169,17 +171,18 @@ impl Architecture {
             (
                 "quads",
                 self.quads,
-                (2..=32).contains(&self.quads),
-                "2 to 32",
+                (2..=64).contains(&self.quads),
+                "2 to 64",
             ),
             (
                 "fill_words",
                 self.fill_words,
                 self.fill_words == 1
-                    || self.fill_words == 2
-                        && self.lane == LaneKind::Table
-                        && self.quads.is_multiple_of(2),
-                "1, or 2 with lane = \"table\" and an even number of quads",
+                    || self.lane == LaneKind::Table
+                        && self.quads.is_multiple_of(self.fill_words)
+                        && (self.fill_words == 2
+                            || self.fill_words == 4 && self.lane_rows == ROWS_MAX / 2),
+                "1, or with lane = \"table\" 2 and an even number of quads, or 4 with lane_rows = 4 and a multiple of four quads",
             ),
             (
                 "control_groups",
@@ -325,6 +328,12 @@ impl Architecture {
         self.control_groups > 1
     }
 
+    /// Words of a bank that an access of fetch delivers.
+    #[must_use]
+    pub fn access_words(&self) -> usize {
+        self.fill_words.min(2)
+    }
+
     /// Accumulator positions of one half: the sum of inputs, and up to `positions_max - 1` filters.
     #[must_use]
     pub fn positions_max(&self) -> usize {
@@ -422,6 +431,12 @@ mod tests {
             ),
             ("fill_words", "quads = 4", "fill_words = 2\nquads = 5"),
             ("fill_words", "quads = 4", "fill_words = 3\nquads = 4"),
+            ("fill_words", "quads = 4", "fill_words = 4\nquads = 4"),
+            (
+                "fill_words",
+                "quads = 4",
+                "lane_rows = 4\nfill_words = 4\nquads = 6",
+            ),
             ("lane_rows", "quads = 4", "lane_rows = 3\nquads = 4"),
             (
                 "drain_ways",

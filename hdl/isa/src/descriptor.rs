@@ -97,7 +97,7 @@ fields! {
     rounding_double: 0, 4, 1, false;
     /// 1: horizontal stride 2 on an even number of columns: two passes over each strip.
     two_passes: 0, 5, 1, false;
-    /// 1: an access of a convolution delivers two neighbouring quads. Only where `fill_words` is 2 and `in_base`,
+    /// 1: an access of a convolution delivers two neighbouring quads. Only where `fill_words` is not 1 and `in_base`,
     /// `pixel_stride`, `row_stride`, `strip_step`, `strip_row_step`, `quads_per_tap` and `tap_origin` are even.
     paired: 0, 6, 1, false;
     /// Byte that stands for zero; fills the padding (0 for a max pool).

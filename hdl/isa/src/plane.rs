@@ -7,10 +7,12 @@
 //! an odd last one passed on: `left + (right ^ n)`, `n = sign(left) != sign(right)`, the sum keeps the
 //! left sign. The root is complemented by its sign, the word's top bit.
 //!
-//! Word: bits `3g..3g+3` the address of quad g; then the tree's relative signs in the order of the levels;
+//! Word: bits `3g..3g+3` the address of quad g, which is [`quad_at`] g of the chunk; then the tree's relative signs in the order of the levels;
 //! then the root's sign. x is a byte of activation memory less [`INPUT_OFFSET`], which keeps every sum a bit narrower
 //! than the byte itself would. The complements make a dot product differ from the exact one by a number that depends on the
 //! word alone, [`offset`]; software folds it into the bias.
+
+use crate::{QUAD, architecture::Architecture, timing::fill_turns};
 
 /// What the array takes off every byte that it reads.
 pub const INPUT_OFFSET: i64 = 128;
@@ -19,6 +21,27 @@ pub const INPUT_OFFSET: i64 = 128;
 #[must_use]
 pub fn input(byte: u8) -> i8 {
     byte.cast_signed() ^ i8::MIN
+}
+
+/// Quad of a chunk that has place `place` in a plane word. With `fill_words` = 4 quads whose tables are filled from the same register are
+/// neighbours, which leaves its wires short; else places are quads.
+#[must_use]
+pub fn quad_at(architecture: &Architecture, place: usize) -> usize {
+    if fill_turns(architecture) == 1 {
+        return place;
+    }
+    let words = architecture.fill_words;
+    let part = architecture.quads / words;
+    place % part * words + place / part
+}
+
+/// What belongs to a chunk's inputs (`len` = K) in the order of a plane word.
+#[must_use]
+pub fn ordered<T: Copy>(architecture: &Architecture, chunk: &[T]) -> Vec<T> {
+    (0..architecture.quads)
+        .flat_map(|place| &chunk[QUAD * quad_at(architecture, place)..][..QUAD])
+        .copied()
+        .collect()
 }
 
 /// Encodes digits (`len` = 4 x quads; true = +1) as a plane word, bit by bit.

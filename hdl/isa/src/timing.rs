@@ -8,9 +8,10 @@
 //!
 //! 1. The first access of a descriptor is issued in `start + FETCH_START` (convolution and pooling).
 //! 2. A chunk's accesses are issued in [`fill_cycles`] consecutive cycles (where a table takes longer than all rows, in some of
-//!    which there is none). The first one follows
-//!    the last one of the chunk before by 1 or more, and the last plane of the chunk *two* before (of the same
-//!    descriptor, blocks run on) by [`PLANE_TO_FILL`] or more.
+//!    which there is none). With more than one of [`fill_turns`] blocks of one chunk, from the third on, leave out what is beyond
+//!    the last tap (but for whole turns): both banks' tables have their zeros by then. The first one follows
+//!    the last one of the chunk before by 1 or more, and the plane that is [`release_lead`] before the last one of the
+//!    chunk *two* before, or its first plane (of the same descriptor, blocks run on), by [`PLANE_TO_FILL`] or more.
 //! 3. A chunk's first plane (all ones) is issued [`fill_to_plane`] or more after its last access,
 //!    [`chunk_cycles`] or more after the first plane of the chunk before, for the descriptor's first chunk
 //!    in `start + ISSUE_START` or later, and for the first chunk of a block, from the third block on, [`DRAINED_TO_PLANE`] or more
@@ -26,8 +27,8 @@
 //!    one before by max(taps x passes, [`POOL_WINDOW_CYCLES_MIN`]) cycles, and reaches `x_bus` [`fetch_latency`] later.
 
 use crate::{
-    ROWS_MAX,
     architecture::{Architecture, LaneKind, Storage},
+    descriptor::Descriptor,
 };
 
 mod drain;
@@ -44,20 +45,41 @@ pub fn tree_levels(quads: usize) -> usize {
 /// is read again.
 pub const CHUNK_CYCLES_MIN: usize = 8;
 
+/// Entries of a lane's table, which takes one a cycle.
+pub const TABLE_ENTRIES: usize = 8;
+
+/// Table banks of a lane, and with them the chunks that are filled or read at a time.
+pub const TABLE_BANKS: usize = 2;
+
+/// Words, or pairs of words, that a lane's tables are filled from at a time, one half of the entries behind the other.
+#[must_use]
+pub fn fill_turns(architecture: &Architecture) -> usize {
+    architecture.fill_words / architecture.access_words()
+}
+
 /// Cycles from a word for a lane to the next: its table takes one entry a cycle, and rows take turns.
 #[must_use]
 pub fn word_cycles(architecture: &Architecture) -> usize {
     match architecture.lane {
-        LaneKind::Table => ROWS_MAX,
+        LaneKind::Table => TABLE_ENTRIES / fill_turns(architecture),
         LaneKind::Plain => architecture.lane_rows,
     }
 }
 
-/// Cycles that filling the tables for one chunk takes, with the descriptor's `two_passes` and `paired`.
+/// Cycles that filling the tables for one chunk of a block takes.
 #[must_use]
-pub fn fill_cycles(architecture: &Architecture, two_passes: bool, paired: bool) -> usize {
-    let groups = architecture.quads / if paired { 2 } else { 1 };
-    word_cycles(architecture) * groups * if two_passes { 2 } else { 1 }
+pub fn fill_cycles(architecture: &Architecture, d: &Descriptor, block: usize) -> usize {
+    let size = |count: i64| usize::try_from(count).unwrap_or(0);
+    let unit = 1 + size(d.paired);
+    let turns = fill_turns(architecture);
+    let taps = size(d.kernel_height * d.kernel_width * d.quads_per_tap) / unit;
+    let all = architecture.quads / unit;
+    let words = if turns > 1 && d.chunk_count == 1 && block >= TABLE_BANKS {
+        all.min(taps.next_multiple_of(turns))
+    } else {
+        all
+    };
+    word_cycles(architecture) * words * (1 + size(d.two_passes))
 }
 
 /// From a plane word at the dot unit's input to its registered sum.
@@ -132,12 +154,27 @@ pub fn plane_latency(architecture: &Architecture) -> usize {
 /// From the issue of a chunk's last access to the first cycle in which the chunk's first plane can be issued.
 #[must_use]
 pub fn fill_to_plane(architecture: &Architecture) -> usize {
-    fetch_latency(architecture) + 1 + TABLE_WRITE_LATENCY - plane_latency(architecture)
+    let entries_left = match architecture.lane {
+        LaneKind::Table => TABLE_ENTRIES - word_cycles(architecture),
+        LaneKind::Plain => 0,
+    };
+    fetch_latency(architecture) + 1 + TABLE_WRITE_LATENCY + entries_left
+        - plane_latency(architecture)
 }
 
-/// From the issue of a chunk's last plane to the first cycle in which an access that refills its table bank
+/// From the issue of the plane with which a chunk gives its table bank back to the first cycle in which an access that refills it
 /// can be issued.
 pub const PLANE_TO_FILL: usize = 2;
+
+/// Planes that follow the one with which a chunk gives its bank back (its first one, if it has fewer). With more than one of [`fill_turns`]
+/// as many as are read before the first access can have filled an entry, else none.
+#[must_use]
+pub fn release_lead(architecture: &Architecture) -> usize {
+    if fill_turns(architecture) == 1 {
+        return 0;
+    }
+    PLANE_TO_FILL + fetch_latency(architecture) + 1 - plane_latency(architecture)
+}
 
 /// Cycles of a chunk in issue, at least.
 #[must_use]

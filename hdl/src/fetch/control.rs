@@ -4,14 +4,18 @@ use crate::{
     activation_memory::address_bits,
     builder::{Module, Net},
     count::{at_last, count, low_bits},
+    dot::{ENTRY_BITS, quad_bits},
 };
 use bitweft_isa::{
     architecture::Architecture,
     descriptor::Opcode,
-    timing::{fetch_latency, fill_to_plane, pool_slot_lead, word_cycles},
+    timing::{
+        TABLE_BANKS, TABLE_ENTRIES, fetch_latency, fill_to_plane, fill_turns, pool_slot_lead,
+        word_cycles,
+    },
 };
 
-use super::{FILL_ENTRY_BITS, FILL_QUAD_BITS, Pairing, Stride};
+use super::{Pairing, Stride};
 
 /// What the first stage holds.
 pub(super) struct Access {
@@ -103,9 +107,19 @@ pub(super) fn accesses(
         "group_end",
         &m.all(&[&block_row, &row.last, &loops.pass_last]),
     );
-    let quads = m.literal(architecture.quads as u64, FILL_QUAD_BITS + 1);
-    let quad = count(m, "quad", &pairing.steps(&quads), &loops.begin, &group_end);
-    let chunk_end = m.named("chunk_end", &m.and(&group_end, &quad.last));
+    let quads = m.literal(architecture.quads as u64, quad_bits(architecture) + 1);
+    // The chunk's last tap, where what is beyond it has its zeros.
+    let cut = (fill_turns(architecture) > 1).then(|| m.wire("cut", 1));
+    let restart = match &cut {
+        Some(cut) => m.or(&loops.begin, &m.and(&group_end, cut)),
+        None => loops.begin.clone(),
+    };
+    let quad = count(m, "quad", &pairing.steps(&quads), &restart, &group_end);
+    let quad_last = match &cut {
+        Some(cut) => m.or(cut, &quad.last),
+        None => quad.last.clone(),
+    };
+    let chunk_end = m.named("chunk_end", &m.and(&group_end, &quad_last));
     let chunk_count = m.field("chunk_count");
     let small = architecture.compact;
     let chunk_last = at_last(m, small, "chunk", &chunk_count, [&loops.begin, &chunk_end]);
@@ -113,6 +127,12 @@ pub(super) fn accesses(
 
     let (tap, tap_flags, window_end) =
         taps(m, architecture, &loops, [&group_end, &block_end], pairing);
+    if let Some(cut) = &cut {
+        let ended = m.or(&tap.beyond, &m.and(&tap_flags.last, &tap_flags.quad_last));
+        let turn_ends = m.and(&m.bit(&quad.value, 0), &ended);
+        let zeros = zeros_are_there(m, &loops.begin, &block_end, &chunk_count);
+        m.drive(cut, &m.and(&turn_ends, &zeros));
+    }
     let strip_end = m.and(&window_end, &tap_flags.quad_last);
     let strip_count = m.field("strip_count");
     let block_count = m.zero_extend(&m.field("block_count"), strip_count.width());
@@ -154,13 +174,24 @@ pub(super) fn accesses(
         pooling: loops.pooling,
         fresh,
         pass: loops.pass,
-        quad: pairing.quad(&low_bits(m, &quad.value, FILL_QUAD_BITS)),
+        quad: pairing.quad(&low_bits(m, &quad.value, quad_bits(architecture))),
         bank,
         chunk_end,
         pool_flags: [tap_flags.first, pool_last, finish],
         strip,
         tap,
     }
+}
+
+/// Whether both table banks have zeros beyond the last tap: after a block of one chunk each.
+fn zeros_are_there(m: &Module, begin: &Net, block_end: &Net, chunk_count: &Net) -> Net {
+    let one_chunk = m.registered("one_chunk", &m.equals(chunk_count, 1));
+    (1..=TABLE_BANKS).fold(one_chunk, |before, bank| {
+        let filled = m.register(&format!("zeros_{bank}"), 1);
+        let next = m.and(&before, &m.not(begin));
+        m.clocked_enable(&filled, &next, &m.or(begin, block_end));
+        filled
+    })
 }
 
 /// Drives `active`: an access a cycle, but for waits at chunk (a free bank) and window boundaries (4 cycles).
@@ -399,7 +430,12 @@ fn tap_word(
 }
 
 /// Capture and fill controls of row 0, and the chunk's end.
-pub(super) fn array_controls(m: &Module, architecture: &Architecture, access: &Access) {
+pub(super) fn array_controls(
+    m: &Module,
+    architecture: &Architecture,
+    access: &Access,
+    two_passes: &Net,
+) {
     let latency = fetch_latency(architecture);
     let capture = m.delayed_reset("capture_at", &access.first_row, latency);
     let labels = m.concat(&[&access.pass, &access.bank, &access.quad]);
@@ -411,20 +447,30 @@ pub(super) fn array_controls(m: &Module, architecture: &Architecture, access: &A
     } else {
         m.delayed("labels_at", &labels, latency)
     };
+    let pass = m.bit(&labels, 0);
     m.output("capture", &capture);
-    m.output("capture_pass", &m.bit(&labels, 0));
+    m.output("capture_pass", &pass);
+    let turns = fill_turns(architecture);
+    let begins = if turns > 1 {
+        m.output("capture_quad", &m.slice(&labels, 2, 2));
+        m.and(&capture, &m.equal(&pass, two_passes))
+    } else {
+        capture
+    };
 
-    let entry = m.register("entry", FILL_ENTRY_BITS);
+    let entry = m.register("entry", ENTRY_BITS);
     let enable = m.register("filling", 1);
-    let more = m.and(&enable, &m.not(&m.reduce_and(&entry)));
-    m.clocked_reset(&enable, &m.or(&capture, &more), 0);
-    m.clocked(&entry, &m.gate(&m.increment(&entry), &m.not(&capture)));
-    let label = m.register("label", 1 + FILL_QUAD_BITS);
-    m.clocked_enable(&label, &m.slice(&labels, 1, 1 + FILL_QUAD_BITS), &capture);
+    let entries = TABLE_ENTRIES / turns;
+    let last = m.reduce_and(&m.truncate(&entry, entries.ilog2() as usize));
+    let more = m.and(&enable, &m.not(&last));
+    m.clocked_reset(&enable, &m.or(&begins, &more), 0);
+    m.clocked(&entry, &m.gate(&m.increment(&entry), &m.not(&begins)));
+    let label = m.register("label", labels.width() - 1);
+    m.clocked_enable(&label, &m.slice(&labels, 1, label.width()), &begins);
     m.output("fill_enable", &enable);
     m.output("fill_entry", &entry);
     m.output("fill_bank", &m.bit(&label, 0));
-    m.output("fill_quad", &m.slice(&label, 1, FILL_QUAD_BITS));
+    m.output("fill_quad", &m.slice(&label, 1, quad_bits(architecture)));
 
     let cycles = fill_to_plane(architecture) - 1;
     let filled = m.delayed_reset("chunk_end_at", &access.chunk_end, cycles);

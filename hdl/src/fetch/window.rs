@@ -105,7 +105,7 @@ pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, st
     let cycles = arrival - 2 + rotation_stages(architecture);
     let beyond = m.delayed("beyond_after", &sums.beyond, cycles - 1);
     let pad = m.gate(&m.field("pad_value"), &m.not(&beyond));
-    let outside = |pad: &Net| m.repeat(pad, QUAD * architecture.fill_words);
+    let outside = |pad: &Net| m.repeat(pad, QUAD * architecture.access_words());
     // Of each column, where these are far from each other; the stride is steady.
     let choices: Vec<(Net, Net)> = if architecture.is_wide() {
         let near = |column| {
@@ -128,7 +128,7 @@ pub(super) fn words(m: &Module, architecture: &Architecture, access: &Access, st
             m.registered(&format!("x_of_{column}"), &word)
         })
         .collect();
-    for (half, name) in ["x_bus", "x_bus_odd"][..architecture.fill_words]
+    for (half, name) in ["x_bus", "x_bus_odd"][..architecture.access_words()]
         .iter()
         .enumerate()
     {
@@ -311,7 +311,7 @@ fn rotated(m: &Module, architecture: &Architecture, rotation: &Net, cycles: usiz
     let rotation = m.delayed("rotation_after", rotation, cycles - 1);
     let name = format!("rotation_after_{cycles}");
     let mut rotations = held(&name, "rotation_of", &vec![rotation; columns]);
-    let data: Vec<Net> = ["read_data", "read_odd"][..architecture.fill_words]
+    let data: Vec<Net> = ["read_data", "read_odd"][..architecture.access_words()]
         .iter()
         .map(|name| m.input(name, 32 * columns))
         .collect();

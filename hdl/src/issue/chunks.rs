@@ -6,7 +6,10 @@ use crate::{
     count::{at_last, low_bits},
 };
 use bitweft_isa::{
-    FILTER_BITS_MAX, architecture::Architecture, descriptor::Opcode, timing::CHUNK_CYCLES_MIN,
+    FILTER_BITS_MAX,
+    architecture::Architecture,
+    descriptor::Opcode,
+    timing::{CHUNK_CYCLES_MIN, release_lead},
 };
 
 /// What the first stage holds.
@@ -134,7 +137,17 @@ fn slots(m: &Module, architecture: &Architecture, starts: &Net) -> Slots {
     let stays = m.and(&active, &m.not(&last_plane));
     m.clocked_reset(&active, &m.or(starts, &stays), 0);
     let all_ones = m.registered("all_ones", starts);
-    let released = m.registered_reset("released", &m.and(&active, &last_plane));
+    let lead = release_lead(architecture);
+    let releases = if lead == 0 {
+        last_plane
+    } else {
+        let lead = m.literal(lead as u64, width);
+        let before = m.registered("release_before", &m.subtract(&one_less, &lead));
+        let at_once = m.registered("release_at_once", &m.not(&m.less(&lead, &planes)));
+        let next = m.mux(starts, &at_once, &m.equal(&slot, &before));
+        m.registered("releases", &next)
+    };
+    let released = m.registered_reset("released", &m.and(&active, &releases));
     m.output("chunk_released", &released);
     m.output("busy", &active);
     Slots {

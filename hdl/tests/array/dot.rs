@@ -5,13 +5,12 @@ use bitweft_hdl::dot;
 use bitweft_isa::{
     architecture::{Architecture, LaneKind},
     plane,
-    timing::{TABLE_WRITE_LATENCY, dot_latency},
+    timing::{TABLE_ENTRIES, TABLE_WRITE_LATENCY, dot_latency, fill_turns},
 };
 use bitweft_sim::{Build, Library, Model, Profile, Signal};
 use std::collections::HashMap;
 
 const CHUNKS: usize = 12;
-const ENTRIES: usize = 8;
 
 /// What one chunk does: a quad's word (or a pair's) a step of the fill, in any order, then planes.
 struct Chunk {
@@ -77,10 +76,10 @@ impl Ports {
 }
 
 /// The dot product before the root's sign, which the Horner step applies.
-fn expected(word: &[bool], words: &[u32]) -> i64 {
+fn expected(architecture: &Architecture, word: &[bool], words: &[u32]) -> i64 {
     let mut unsigned = word.to_vec();
     unsigned[word.len() - 1] = false;
-    plane::dot(&unsigned, &bytes(words))
+    plane::dot(&unsigned, &plane::ordered(architecture, &bytes(words)))
 }
 
 /// Fill and planes of one unit, cycle by cycle, as close to each other as `table_write_latency` allows.
@@ -90,7 +89,11 @@ struct Run {
     random: Random,
     chunks: Vec<Chunk>,
     table_write_latency: usize,
-    fill_words: usize,
+    architecture: Architecture,
+    /// Entries that `fill_enable` goes with; the others follow by themselves.
+    enabled_entries: usize,
+    /// Each word of `captured`, and the cycle from which on it may change.
+    captured: Vec<(u32, usize)>,
     /// Chunk being filled, step of its order, entry.
     fill: (usize, usize, usize),
     /// Chunk being read, plane of it.
@@ -116,7 +119,7 @@ impl Run {
             model.set(reset, 0);
         }
         let mut random = Random::new(seed);
-        let pairs = architecture.fill_words == 2;
+        let pairs = architecture.fill_words > 1;
         let chunks = (0..CHUNKS)
             .map(|_| chunk(&mut random, architecture.quads, pairs))
             .collect();
@@ -126,7 +129,9 @@ impl Run {
             random,
             chunks,
             table_write_latency,
-            fill_words: architecture.fill_words,
+            architecture: architecture.clone(),
+            enabled_entries: TABLE_ENTRIES / fill_turns(architecture),
+            captured: vec![(0, 0); architecture.fill_words],
             fill: (0, 0, 0),
             read: (0, 0),
             readable: HashMap::new(),
@@ -154,44 +159,72 @@ impl Run {
         } else {
             (chunk, plane + 1)
         };
-        Some(expected(word, &current.words))
+        Some(expected(&self.architecture, word, &current.words))
     }
 
     /// Drives the fill's inputs; from the very cycle of the last plane that reads the bank on.
     fn fill(&mut self, now: usize) {
-        let (chunk, step, entry) = self.fill;
-        let free = chunk < CHUNKS && chunk < self.read.0 + 2;
-        if !free || entry == 0 && self.random.gap(1) > 0 {
+        let free = self.fill.2 > 0 || self.takes(now);
+        for (word, until) in &mut self.captured {
+            if *until <= now {
+                *word = self.random.word();
+            }
+        }
+        let captured: Vec<u32> = self.captured.iter().map(|(word, _)| *word).collect();
+        self.model.set_words(self.ports.captured, &captured);
+        if !free {
             self.model.set(self.ports.fill_enable, 0);
             let noise = u64::from(self.random.word());
-            let words = [self.random.word(), self.random.word()];
-            self.model
-                .set_words(self.ports.captured, &words[..self.fill_words]);
-            self.model.set(self.ports.fill_quad, noise & 31);
-            self.model.set(self.ports.fill_entry, noise >> 5 & 7);
-            self.model.set(self.ports.fill_bank, noise >> 8 & 1);
+            let quad_bits = dot::quad_bits(&self.architecture);
+            let quad = noise >> 4 & ((1 << quad_bits) - 1);
+            self.model.set(self.ports.fill_quad, quad);
+            self.model.set(self.ports.fill_entry, noise & 7);
+            self.model.set(self.ports.fill_bank, noise >> 3 & 1);
             return;
         }
+        let (chunk, step, entry) = self.fill;
         let current = &self.chunks[chunk];
         let quad = current.order[step];
-        let second = current.words[quad + usize::from(current.paired)];
         self.model.set(self.ports.fill_enable, 1);
-        // With one fill word the upper half is not there.
-        let captured = [current.words[quad], second];
-        self.model
-            .set_words(self.ports.captured, &captured[..self.fill_words]);
         self.model.set(self.ports.paired, u64::from(current.paired));
         self.model.set(self.ports.fill_quad, quad as u64);
         self.model.set(self.ports.fill_entry, entry as u64);
         self.model.set(self.ports.fill_bank, chunk as u64 % 2);
-        self.fill = if entry + 1 < ENTRIES {
+        let last = now + TABLE_ENTRIES - self.enabled_entries;
+        self.fill = if entry + 1 < self.enabled_entries {
             (chunk, step, entry + 1)
         } else if step + 1 < current.order.len() {
             (chunk, step + 1, 0)
         } else {
-            self.readable.insert(chunk, now + self.table_write_latency);
+            self.readable.insert(chunk, last + self.table_write_latency);
             (chunk + 1, 0, 0)
         };
+    }
+
+    /// Takes the words of the next step, if there is one, their places are free, and chance allows.
+    fn takes(&mut self, now: usize) -> bool {
+        let (chunk, step, _) = self.fill;
+        if chunk >= CHUNKS || chunk >= self.read.0 + 2 || self.random.gap(1) > 0 {
+            return false;
+        }
+        let current = &self.chunks[chunk];
+        // `paired` holds for both chunks that are being filled.
+        let upper_of_another = step == 0 && self.captured.iter().any(|(_, until)| *until > now);
+        let quad = current.order[step];
+        let words: Vec<(usize, u32)> = match (self.architecture.fill_words, current.paired) {
+            (2, false) => vec![(0, current.words[quad]), (1, current.words[quad])],
+            (all, false) => vec![(quad % all, current.words[quad])],
+            (all, true) => (quad..quad + 2)
+                .map(|quad| (quad % all, current.words[quad]))
+                .collect(),
+        };
+        if upper_of_another || words.iter().any(|(at, _)| self.captured[*at].1 > now) {
+            return false;
+        }
+        for (at, word) in words {
+            self.captured[at] = (word, now + TABLE_ENTRIES);
+        }
+        true
     }
 
     /// Runs all chunks; the first cycle in which `sum` is wrong.
@@ -230,6 +263,7 @@ fn build(architecture: &Architecture) -> Library {
 fn all(lane: LaneKind, fill_words: usize, quads: &[usize]) {
     for &quads in quads {
         let architecture = Architecture {
+            lane_rows: if fill_words == 4 { 4 } else { 8 },
             fill_words,
             ..architecture(lane, 1, quads)
         };
@@ -250,6 +284,11 @@ fn table_unit_equals_plane_dot() {
 #[test]
 fn table_unit_filled_in_pairs_equals_plane_dot() {
     all(LaneKind::Table, 2, &[2, 4, 6, 18, 32]);
+}
+
+#[test]
+fn table_unit_filled_in_halves_equals_plane_dot() {
+    all(LaneKind::Table, 4, &[4, 8, 36, 64]);
 }
 
 #[test]

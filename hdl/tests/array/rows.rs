@@ -7,7 +7,7 @@ use crate::{
 use bitweft_hdl::array;
 use bitweft_isa::{
     architecture::{Architecture, LaneKind, Storage},
-    timing::ACCUMULATOR_UPDATE_LATENCY,
+    timing::{ACCUMULATOR_UPDATE_LATENCY, fill_turns},
 };
 use bitweft_sim::{Build, Library, Profile, SimError};
 
@@ -54,7 +54,8 @@ fn play(
     ]
     .map(port);
     let (bus, plane, two_passes) = (port("x_bus"), port("plane_word"), port("two_passes"));
-    let odd_bus = (architecture.fill_words == 2).then(|| port("x_bus_odd"));
+    let odd_bus = (architecture.access_words() == 2).then(|| port("x_bus_odd"));
+    let capture_quad = (fill_turns(architecture) > 1).then(|| port("capture_quad"));
     let paired = port("paired");
     let (reset, drain_data) = (port("reset"), port("drain_data"));
     model.set(reset, 1);
@@ -86,6 +87,9 @@ fn play(
         model.set_words(bus, &inputs.x);
         if let Some(bus) = odd_bus {
             model.set_words(bus, &inputs.x_odd);
+        }
+        if let Some(quad) = capture_quad {
+            model.set(quad, inputs.capture_quad as u64);
         }
         model.set_words(plane, &pack(&inputs.plane));
         model.tick(1)?;
@@ -164,6 +168,18 @@ fn three_columns_table_filled_in_pairs() {
         drain_ways: 2,
         ..architecture(LaneKind::Table, 3, 6)
     });
+}
+
+#[test]
+fn four_rows_table_filled_in_halves() {
+    for (columns, quads, control_groups) in [(2, 4, 1), (3, 8, 1), (4, 36, 2)] {
+        check(&Architecture {
+            lane_rows: 4,
+            fill_words: 4,
+            control_groups,
+            ..architecture(LaneKind::Table, columns, quads)
+        });
+    }
 }
 
 #[test]

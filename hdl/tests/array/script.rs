@@ -7,7 +7,7 @@ use bitweft_isa::{
     plane,
     timing::{
         CHUNK_CYCLES_MIN, TABLE_WRITE_LATENCY, accumulator_delay, dot_latency, drain_latency,
-        word_cycles,
+        fill_turns, word_cycles,
     },
 };
 use std::collections::HashMap;
@@ -17,10 +17,11 @@ const BLOCKS: usize = 4;
 /// The array's inputs in one cycle. Where nothing happens, data are noise.
 pub(crate) struct Inputs {
     pub(crate) x: Vec<u32>,
-    /// Only with two fill words.
+    /// Only with more than one fill word.
     pub(crate) x_odd: Vec<u32>,
     pub(crate) capture: bool,
     pub(crate) capture_pass: bool,
+    pub(crate) capture_quad: usize,
     pub(crate) fill_enable: bool,
     pub(crate) fill_quad: usize,
     pub(crate) fill_entry: usize,
@@ -40,9 +41,10 @@ impl Inputs {
     fn noise(random: &mut Random, architecture: &Architecture) -> Self {
         Self {
             x: random.words(architecture.columns),
-            x_odd: random.words(architecture.columns * (architecture.fill_words - 1)),
+            x_odd: random.words(architecture.columns * (architecture.access_words() - 1)),
             capture: false,
             capture_pass: random.flag(),
+            capture_quad: random.below(4),
             fill_enable: false,
             fill_quad: random.below(32),
             fill_entry: random.below(8),
@@ -94,7 +96,7 @@ impl Script {
         let mut random = Random::new(seed);
         let mut script = Self {
             two_passes: architecture.two_passes(2) && random.flag(),
-            paired: architecture.fill_words == 2 && random.flag(),
+            paired: architecture.access_words() == 2 && random.flag(),
             cycles: Vec::new(),
             drained: HashMap::new(),
             architecture: architecture.clone(),
@@ -161,7 +163,7 @@ impl Script {
         finished
     }
 
-    /// Fills a bank; the words by row, column and quad, and the last cycle of `fill_enable`.
+    /// Fills a bank; the words by row, column and quad, and the last cycle of `fill_enable`, or of what follows it by itself.
     fn fill(&mut self, bank: usize) -> (Vec<Vec<Vec<u32>>>, usize) {
         let (columns, quads) = (self.architecture.columns, self.architecture.quads);
         let mut words = vec![vec![vec![0; quads]; columns]; self.architecture.lane_rows];
@@ -173,8 +175,9 @@ impl Script {
                 let start = self.fill_at + self.random.gap(5);
                 self.at(start).capture = true;
                 self.at(start).capture_pass = pass == 1;
+                self.at(start).capture_quad = quad % 4;
                 for (row, words) in words.iter_mut().enumerate() {
-                    if !self.paired && self.architecture.fill_words == 2 {
+                    if !self.paired && self.architecture.access_words() == 2 {
                         self.at(start + row).x_odd = self.at(start + row).x.clone();
                     }
                     for (column, word) in words.iter_mut().enumerate() {
@@ -187,7 +190,9 @@ impl Script {
                         }
                     }
                 }
-                for entry in 0..turn {
+                // Half a table's time is enough for one pass only.
+                let fills = fill_turns(&self.architecture) == 1 || (pass == 1) == self.two_passes;
+                for entry in 0..if fills { turn } else { 0 } {
                     let inputs = self.at(start + 1 + entry);
                     inputs.fill_enable = true;
                     inputs.fill_quad = quad;
@@ -197,7 +202,8 @@ impl Script {
                 self.fill_at = start + turn;
             }
         }
-        (words, self.fill_at)
+        let half = turn * (fill_turns(&self.architecture) - 1);
+        (words, self.fill_at + half)
     }
 
     /// A filter's planes (width 0: the all-ones plane), added to `values`; the cycle of the accumulator's read address.
@@ -220,7 +226,9 @@ impl Script {
             };
             for (row, sums) in sums.iter_mut().enumerate() {
                 for (column, sum) in sums.iter_mut().enumerate() {
-                    *sum = 2 * *sum + plane::dot(&word, &bytes(&words[row][column]));
+                    let bytes = bytes(&words[row][column]);
+                    let bytes = plane::ordered(&self.architecture, &bytes);
+                    *sum = 2 * *sum + plane::dot(&word, &bytes);
                 }
             }
             let at = self.plane_at;

@@ -187,6 +187,7 @@ pub(crate) fn architectures() -> Vec<Architecture> {
         (8, 1, 1, 28, 1, false),
         (2, 1, 1, 28, 1, true),
         (4, 2, 1, 30, 1, true),
+        (4, 2, 1, 30, 2, false),
         (8, 3, 2, 30, 2, false),
         (8, 3, 2, 24, 1, true),
     ]

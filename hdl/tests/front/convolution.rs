@@ -5,9 +5,11 @@ use crate::{
     support::{Random, Unit, architecture, compacted},
 };
 use bitweft_isa::{
-    ROWS_MAX,
     architecture::{Architecture, LaneKind, Storage},
-    timing::{FETCH_START, PLANE_TO_FILL, fetch_latency, fill_cycles, fill_to_plane, word_cycles},
+    timing::{
+        FETCH_START, PLANE_TO_FILL, TABLE_ENTRIES, fetch_latency, fill_cycles, fill_to_plane,
+        fill_turns, word_cycles,
+    },
 };
 
 /// One quad and pass of a chunk: what the array is told and given.
@@ -40,12 +42,19 @@ fn expected(
     let mut released: Vec<usize> = Vec::new();
     let mut next = FETCH_START;
     let chunks = shape.chunks(architecture);
+    let fields = shape.descriptor(architecture);
     for chunk in 0..chunks * shape.blocks(architecture) {
         if chunk >= 2 {
             next = next.max(released[chunk - 2] + PLANE_TO_FILL - 1);
         }
         let step = if shape.paired { 2 } else { 1 };
-        for (group, quad) in (0..architecture.quads).step_by(step).enumerate() {
+        let fill = fill_cycles(architecture, &fields, chunk / chunks);
+        let steps = fill / word_cycles(architecture) / passes;
+        for (group, quad) in (0..architecture.quads)
+            .step_by(step)
+            .enumerate()
+            .take(steps)
+        {
             for pass in 0..passes {
                 let tap = chunk % chunks * architecture.quads + quad;
                 let rows = |tap: usize| {
@@ -63,14 +72,14 @@ fn expected(
                     pass: pass as u64,
                     bank: (chunk % 2) as u64,
                     quad: quad as u64,
-                    words: taps[..architecture.fill_words]
+                    words: taps[..architecture.access_words()]
                         .iter()
                         .map(|tap| rows(*tap))
                         .collect(),
                 });
             }
         }
-        next += fill_cycles(architecture, passes == 2, shape.paired);
+        next += fill;
         filled.push(next - 1 + fill_to_plane(architecture) - 1);
         let before = released.last().copied().unwrap_or(0);
         released.push(filled[chunk].max(before) + delays[chunk]);
@@ -93,7 +102,12 @@ fn check(
     unit.cycle = 0;
     let end = released.iter().max().expect("chunks") + 40;
     let mut at = 0;
+    let last_pass = u64::from(shape.two_passes(architecture));
+    let turns = fill_turns(architecture);
+    let entries = TABLE_ENTRIES / turns;
+    // Group and row of the words on the buses; group and entry that a table is filled from.
     let mut rows: Option<(usize, usize)> = None;
+    let mut fills: Option<(usize, usize)> = None;
     while unit.cycle < end {
         unit.set("start", u64::from(unit.cycle == 0));
         unit.set("chunk_released", u64::from(released.contains(&unit.cycle)));
@@ -107,19 +121,21 @@ fn check(
         assert!(!unit.is("pool_valid"));
         assert_eq!(
             unit.is("fill_enable"),
-            rows.is_some(),
+            fills.is_some(),
             "cycle {cycle} of {shape:?}"
         );
-        if let Some((group, row)) = rows {
+        if let Some((group, entry)) = fills {
             let group = &groups[group];
             let fill = ["fill_bank", "fill_quad", "fill_entry"].map(|name| unit.get(name));
             assert_eq!(
                 fill,
-                [group.bank, group.quad, row as u64],
+                [group.bank, group.quad, entry as u64],
                 "cycle {cycle} of {shape:?}"
             );
         }
-        rows = rows.and_then(|(group, row)| (row + 1 < ROWS_MAX).then_some((group, row + 1)));
+        let next = |(group, at), end| (at + 1 < end).then_some((group, at + 1));
+        rows = rows.and_then(|at| next(at, architecture.lane_rows));
+        fills = fills.and_then(|at| next(at, entries));
         let due = groups.get(at).is_some_and(|group| group.cycle == cycle);
         assert_eq!(
             unit.is("capture"),
@@ -129,6 +145,12 @@ fn check(
         if due {
             assert_eq!(unit.get("capture_pass"), groups[at].pass);
             rows = Some((at, 0));
+            if turns > 1 {
+                assert_eq!(unit.get("capture_quad"), groups[at].quad % 4);
+            }
+            if turns == 1 || groups[at].pass == last_pass {
+                fills = Some((at, 0));
+            }
             at += 1;
         }
         if let Some((group, row)) = rows {
@@ -192,6 +214,19 @@ fn fewer_rows_take_their_turns() {
             ..compacted(&architecture(columns, 4), compact)
         };
         convolutions(&architecture, seed, 25);
+    }
+}
+
+#[test]
+fn four_rows_take_a_word_as_soon_as_a_table_is_half_filled() {
+    for (columns, quads, seed) in [(2, 4, 50), (3, 8, 51), (8, 36, 52)] {
+        let architecture = Architecture {
+            lane_rows: 4,
+            fill_words: 4,
+            ..architecture(columns, quads)
+        };
+        let paired = convolutions(&architecture, seed, 40);
+        assert!((10..=30).contains(&paired), "{paired} of 40 are paired");
     }
 }
 

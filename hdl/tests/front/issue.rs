@@ -10,7 +10,7 @@ use bitweft_isa::{
     descriptor::Descriptor,
     timing::{
         GRANT_LATENCY, accumulator_delay, dot_latency, fill_to_plane, plane_latency,
-        plane_to_drain, plane_to_grant,
+        plane_to_drain, plane_to_grant, release_lead,
     },
 };
 
@@ -72,8 +72,8 @@ struct Plane {
     address: u64,
     first_chunk: bool,
     last_chunk: bool,
-    /// The chunk's last plane.
-    ends_chunk: bool,
+    /// With it the chunk gives its table bank back.
+    releases: bool,
 }
 
 /// The planes by cycle of issue; writes the plane memory.
@@ -119,7 +119,7 @@ fn planes(
                 address: position as u64 | ((block % 2) as u64) << position_bits(architecture),
                 first_chunk: in_block == 0,
                 last_chunk: in_block + 1 == tile.chunks,
-                ends_chunk: at + 1 == place.len(),
+                releases: at == tile.planes().saturating_sub(release_lead(architecture)),
             });
         }
     }
@@ -140,7 +140,7 @@ fn check_planes(unit: &Unit, architecture: &Architecture, planes: &[Option<Plane
         planes[cycle].is_some(),
         "busy in cycle {cycle}"
     );
-    let released = ago(planes, cycle, 1).is_some_and(|plane| plane.ends_chunk);
+    let released = ago(planes, cycle, 1).is_some_and(|plane| plane.releases);
     assert_eq!(unit.is("chunk_released"), released, "cycle {cycle}");
     if let Some(plane) = ago(planes, cycle, plane_latency(architecture)) {
         let bytes: Vec<u8> = unit
@@ -283,17 +283,21 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
 
 #[test]
 fn planes_and_controls_come_in_their_cycles() {
-    for (quads, plane_words, lane, control_groups, compact, seed) in [
-        (2, 17000, LaneKind::Plain, 1, false, 30),
-        (2, 1025, LaneKind::Table, 1, false, 31),
-        (16, 500, LaneKind::Table, 1, false, 32),
-        (18, 2500, LaneKind::Table, 1, false, 33),
-        (18, 2500, LaneKind::Table, 2, false, 34),
-        (16, 500, LaneKind::Table, 1, true, 35),
+    for (quads, plane_words, lane, fill_words, control_groups, compact, seed) in [
+        (2, 17000, LaneKind::Plain, 1, 1, false, 30),
+        (2, 1025, LaneKind::Table, 1, 1, false, 31),
+        (16, 500, LaneKind::Table, 1, 1, false, 32),
+        (18, 2500, LaneKind::Table, 1, 1, false, 33),
+        (18, 2500, LaneKind::Table, 1, 2, false, 34),
+        (16, 500, LaneKind::Table, 1, 1, true, 35),
+        (4, 1025, LaneKind::Table, 4, 1, false, 36),
+        (36, 1250, LaneKind::Table, 4, 2, false, 37),
     ] {
         println!("quads {quads}, seed {seed}");
         let architecture = Architecture {
+            lane_rows: if fill_words == 4 { 4 } else { 8 },
             lane,
+            fill_words,
             plane_words,
             control_groups,
             compact,

@@ -4,7 +4,7 @@ use bitweft_isa::{
     architecture::Architecture,
     timing::{
         DRAINED_TO_PLANE, FETCH_START, ISSUE_START, PLANE_TO_FILL, chunk_cycles, fill_to_plane,
-        plane_to_drain,
+        plane_to_drain, release_lead,
     },
 };
 
@@ -39,8 +39,9 @@ impl Schedule {
         for (chunk, fill_cycles) in work.fill_cycles.iter().enumerate() {
             let mut fill = fill_free;
             if chunk >= 2 {
-                let last_plane = s.start[chunk - 2] + work.planes_per_chunk;
-                fill = fill.max(last_plane + PLANE_TO_FILL);
+                let followers = release_lead(architecture).min(work.planes_per_chunk);
+                let release = s.start[chunk - 2] + work.planes_per_chunk - followers;
+                fill = fill.max(release + PLANE_TO_FILL);
             }
             let last_access = fill + fill_cycles - 1;
             let filled = issue_free.max(last_access + fill_to_plane(architecture));

@@ -11,6 +11,7 @@ use bitweft_isa::{
     architecture::Architecture,
     descriptor::{Descriptor, Opcode},
     layout::Placement,
+    timing::fill_turns,
 };
 
 /// A convolution or pooling, as far as reading its input goes.
@@ -78,7 +79,7 @@ impl Shape {
             let fits = words <= architecture.activation_words
                 && reach.0 >= kernel.0
                 && reach.1 >= kernel.1;
-            let paired = architecture.fill_words == 2
+            let paired = architecture.access_words() == 2
                 && opcode == Opcode::Convolution
                 && input.quads().is_multiple_of(2)
                 && random.chance(80);
@@ -250,7 +251,7 @@ fn wired(architecture: &Architecture) -> Module {
     let m = Module::of(architecture, "fetch_with_memory");
     let bits = address_bits(architecture);
     let columns = architecture.columns;
-    let words: Vec<(&str, Net)> = ["read_data", "read_odd"][..architecture.fill_words]
+    let words: Vec<(&str, Net)> = ["read_data", "read_odd"][..architecture.access_words()]
         .iter()
         .map(|name| (*name, m.wire(name, 32 * columns)))
         .collect();
@@ -264,7 +265,7 @@ fn wired(architecture: &Architecture) -> Module {
     inputs.extend(fields.iter().cloned());
     let ports: Vec<(&str, &Net)> = inputs.iter().map(|(name, net)| (*name, net)).collect();
     let fetched = m.instance("unit", &unit, &ports);
-    for name in &["x_bus", "x_bus_odd"][..architecture.fill_words] {
+    for name in &["x_bus", "x_bus_odd"][..architecture.access_words()] {
         m.output(name, fetched.get(name));
     }
     for name in [
@@ -282,6 +283,9 @@ fn wired(architecture: &Architecture) -> Module {
         "pool_end",
     ] {
         m.output(name, fetched.get(name));
+    }
+    if fill_turns(architecture) > 1 {
+        m.output("capture_quad", fetched.get("capture_quad"));
     }
     let zero = |width: usize| m.literal(0, width);
     let nothing = m.repeat(&zero(1), 32 * columns);
@@ -304,7 +308,7 @@ fn wired(architecture: &Architecture) -> Module {
         host.iter()
             .map(|(name, net)| ((*name).to_owned(), net.clone())),
     );
-    if architecture.fill_words == 2 {
+    if architecture.access_words() == 2 {
         let paired = fields.iter().find(|(name, _)| *name == "paired");
         ports.extend(paired.map(|(name, net)| ((*name).to_owned(), net.clone())));
     }

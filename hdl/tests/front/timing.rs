@@ -33,7 +33,7 @@ fn wired(architecture: &Architecture) -> Module {
     let mut ports = of(&fetch::DESCRIPTOR_FIELDS);
     ports.extend([("start", &start), ("chunk_released", &released)]);
     let words = [("read_data", &data), ("read_odd", &data)];
-    ports.extend(&words[..architecture.fill_words]);
+    ports.extend(&words[..architecture.access_words()]);
     let fetched = m.instance("fetch_unit", &fetch(architecture), &ports);
 
     let drained = m.input("block_drained", 1);
@@ -65,9 +65,12 @@ fn wired(architecture: &Architecture) -> Module {
 /// Runs one convolution; returns its counts of busy and stalled cycles.
 fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [usize; 3] {
     let shape = Shape::convolution(random, architecture);
-    let two_passes = shape.two_passes(architecture);
     let (chunks, blocks) = (shape.chunks(architecture), shape.blocks(architecture));
-    let fill = fill_cycles(architecture, two_passes, shape.paired);
+    let mut fields = shape.descriptor(architecture);
+    let fills: Vec<usize> = (0..chunks * blocks)
+        .map(|chunk| fill_cycles(architecture, &fields, chunk / chunks))
+        .collect();
+    let fill = fills[0];
     let most = [3, fill - 1, fill, 3 * fill][random.between(0, 3)];
     let planes = random.between(most.saturating_sub(3), most + 1);
     let slow = random.between(0, 1) * 20 * fill;
@@ -75,20 +78,20 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
     let work = Work {
         chunks_per_block: chunks,
         planes_per_chunk: planes,
-        fill_cycles: &vec![fill; chunks * blocks],
+        fill_cycles: &fills,
         drain_cycles: &drains,
     };
     let schedule = Schedule::new(architecture, &work);
     let end = schedule.end();
     let mut busy = vec![false; end + planes];
     let mut capture = vec![false; end + planes];
-    for (start, first_access) in schedule.start.iter().zip(&schedule.fill_start) {
+    let starts = schedule.start.iter().zip(&schedule.fill_start);
+    for ((start, first_access), fill) in starts.zip(&fills) {
         busy[*start..=start + planes].fill(true);
-        for group in (0..fill).step_by(word_cycles(architecture)) {
+        for group in (0..*fill).step_by(word_cycles(architecture)) {
             capture[first_access + fetch_latency(architecture) + group] = true;
         }
     }
-    let mut fields = shape.descriptor(architecture);
     fields.planes_per_chunk = i64::try_from(planes).expect("small");
     unit.set_fields(&fields);
     unit.cycle = 0;
@@ -128,9 +131,12 @@ fn fetch_and_issue_keep_the_rules_of_timing() {
         (2, 2, 2, false, 44),
         (8, 18, 2, false, 45),
         (1, 2, 1, true, 46),
+        (2, 4, 4, false, 47),
+        (8, 36, 4, false, 48),
     ] {
         println!("columns {columns}, quads {quads}, fill words {fill_words}, seed {seed}");
         let architecture = Architecture {
+            lane_rows: if fill_words == 4 { 4 } else { 8 },
             fill_words,
             // Enough for the planes that take as long as a fill.
             accumulator_depth: 256,

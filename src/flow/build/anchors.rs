@@ -28,7 +28,7 @@ pub(super) fn anchors(architecture: &Architecture, part: &Part, top: &str) -> Ve
         BOARD_TOP => format!("{PROCESSOR}."),
         _ => String::new(),
     };
-    let mut taken = HashSet::new();
+    let mut taken: HashSet<String> = part.places.values().cloned().collect();
     let mut all: Vec<Anchor> = part
         .places
         .iter()
@@ -45,14 +45,15 @@ pub(super) fn anchors(architecture: &Architecture, part: &Part, top: &str) -> Ve
             let columns = rams.columns.iter().enumerate();
             columns.map(move |(index, &x)| (x, y, index % BlockRams::GROUP))
         });
-        let nearest = places
-            .filter(|place| !taken.contains(place))
-            .min_by_key(|place| (place.1.abs_diff(y), place.0.abs_diff(x)));
-        let Some((x, y, index)) = nearest else { return };
-        taken.insert((x, y, index));
+        let named = places.map(|(x, y, index)| (x, y, format!("X{x}/Y{y}/EBR{index}")));
+        let nearest = named
+            .filter(|(_, _, bel)| !taken.contains(bel))
+            .min_by_key(|(to_x, to_y, _)| (to_y.abs_diff(y), to_x.abs_diff(x)));
+        let Some((_, _, bel)) = nearest else { return };
+        taken.insert(bel.clone());
         all.push(Anchor {
             cell: format!("{below}{cell}"),
-            bel: format!("X{x}/Y{y}/EBR{index}"),
+            bel,
         });
     };
     if let Some(rams) = &part.accumulators {
