@@ -10,7 +10,9 @@ use crate::{
     builder::{Module, Net},
     dot::{Control, DotInputs, Range, aligned_signs, pair_and_quad_bits},
 };
-use bitweft_isa::{architecture::Architecture, timing::TABLE_BANKS};
+use bitweft_isa::architecture::Architecture;
+
+const BANKS: usize = 2;
 
 pub(crate) fn controls(
     module: &Module,
@@ -47,7 +49,7 @@ pub(crate) fn unit(architecture: &Architecture) -> Module {
     let quads = architecture.quads;
     let module = Module::new("dot_plain");
     let captured = module.input("captured", 32);
-    let fill_select = module.input("fill_select", TABLE_BANKS * quads);
+    let fill_select = module.input("fill_select", BANKS * quads);
     let sign_pairs = module.input("plane_sign_pairs", 2 * quads);
     let sign_quads = module.input("plane_sign_quads", quads);
     let plane_bank = module.input("plane_bank", 1);
@@ -56,7 +58,7 @@ pub(crate) fn unit(architecture: &Architecture) -> Module {
     let (pair_bits, quad_bits) = pair_and_quad_bits();
     let sums = (0..quads)
         .map(|quad| {
-            let held: Vec<Net> = (0..TABLE_BANKS)
+            let held: Vec<Net> = (0..BANKS)
                 .map(|bank| {
                     let word = module.register(&format!("held_{bank}_{quad}"), 32);
                     let select = module.bit(&fill_select, bank * quads + quad);

@@ -4,7 +4,7 @@
 //! | port | bits | cycle | |
 //! |---|---|---|---|
 //! | `x_word` | 32 x `access_words` | c | the word or words to take (table lanes) |
-//! | `capture` | 1, or 4 | c | to take them; with `fill_words` = 4 as each of the words of [`crate::dot`]'s `captured`, of which two are even ones |
+//! | `capture` | 1, or 4 | c | to take them; with `fill_words` = 4 strobe i takes word i of [`crate::dot`]'s `captured`, the even ones from `x_bus`, the odd ones from `x_bus_odd` |
 //! | `x_word` | 32 | c + 1 | the word, in the cycle of `fill_select` (plain lanes) |
 //! | fill controls | | from c + 1 | [`crate::dot`], aligned |
 //! | plane controls | | from p | [`crate::dot`], aligned |

@@ -127,8 +127,8 @@ impl<'a> Convolution<'a> {
 
     /// Rules 1 to 4 of `isa::timing`.
     fn issue(&mut self, block: usize) {
-        let fill = fill_cycles(self.architecture, self.descriptor, block);
         for in_block in 0..self.chunks_per_block {
+            let fill = fill_cycles(self.architecture, self.descriptor, in_block);
             let n = self.chunks.len();
             let mut fill_start = if n == 0 {
                 FETCH_START

@@ -207,6 +207,9 @@ fn whole_pairs_of_words_are_read_in_pairs() {
     pairs.lane_rows = 4;
     pairs.fill_words = 2;
     check(&pairs);
+    let mut halves = architecture(3, 8);
+    (halves.lane_rows, halves.fill_words) = (4, 4);
+    check(&halves);
     let mut seen = [0, 0];
     for case in cases::cases() {
         for fill_words in [1, 2, 4] {

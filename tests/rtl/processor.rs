@@ -91,7 +91,7 @@ fn four_columns_spread_over_a_large_die() {
     }
 }
 
-/// As `ulx3s-85f`, with fewer columns and inputs.
+/// Tables filled in halves, in a small processor and in one spread over a large die.
 #[test]
 fn four_rows_filled_in_halves() {
     for (columns, quads, control_groups, seed) in [(2, 4, 1, 15), (4, 12, 2, 16)] {

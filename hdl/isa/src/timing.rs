@@ -8,8 +8,8 @@
 //!
 //! 1. The first access of a descriptor is issued in `start + FETCH_START` (convolution and pooling).
 //! 2. A chunk's accesses are issued in [`fill_cycles`] consecutive cycles (where a table takes longer than all rows, in some of
-//!    which there is none). With more than one of [`fill_turns`] blocks of one chunk, from the third on, leave out what is beyond
-//!    the last tap (but for whole turns): both banks' tables have their zeros by then. The first one follows
+//!    which there is none). With more than one of [`fill_turns`] a block's last chunk leaves out what is beyond
+//!    the last tap (but for whole turns): weights of 0 there add what the tables hold as often as the sum of inputs takes it off. The first one follows
 //!    the last one of the chunk before by 1 or more, and the plane that is [`release_lead`] before the last one of the
 //!    chunk *two* before, or its first plane (of the same descriptor, blocks run on), by [`PLANE_TO_FILL`] or more.
 //! 3. A chunk's first plane (all ones) is issued [`fill_to_plane`] or more after its last access,
@@ -48,9 +48,6 @@ pub const CHUNK_CYCLES_MIN: usize = 8;
 /// Entries of a lane's table, which takes one a cycle.
 pub const TABLE_ENTRIES: usize = 8;
 
-/// Table banks of a lane, and with them the chunks that are filled or read at a time.
-pub const TABLE_BANKS: usize = 2;
-
 /// Words, or pairs of words, that a lane's tables are filled from at a time, one half of the entries behind the other.
 #[must_use]
 pub fn fill_turns(architecture: &Architecture) -> usize {
@@ -66,16 +63,17 @@ pub fn word_cycles(architecture: &Architecture) -> usize {
     }
 }
 
-/// Cycles that filling the tables for one chunk of a block takes.
+/// Cycles that filling the tables for a block's chunk number `chunk` takes.
 #[must_use]
-pub fn fill_cycles(architecture: &Architecture, d: &Descriptor, block: usize) -> usize {
+pub fn fill_cycles(architecture: &Architecture, d: &Descriptor, chunk: usize) -> usize {
     let size = |count: i64| usize::try_from(count).unwrap_or(0);
     let unit = 1 + size(d.paired);
-    let turns = fill_turns(architecture);
-    let taps = size(d.kernel_height * d.kernel_width * d.quads_per_tap) / unit;
     let all = architecture.quads / unit;
-    let words = if turns > 1 && d.chunk_count == 1 && block >= TABLE_BANKS {
-        all.min(taps.next_multiple_of(turns))
+    let turns = fill_turns(architecture);
+    let words = if turns > 1 {
+        let taps = size(d.kernel_height * d.kernel_width * d.quads_per_tap) / unit;
+        let left = taps.saturating_sub(chunk * all);
+        all.min(left.next_multiple_of(turns))
     } else {
         all
     };
@@ -167,7 +165,7 @@ pub fn fill_to_plane(architecture: &Architecture) -> usize {
 pub const PLANE_TO_FILL: usize = 2;
 
 /// Planes that follow the one with which a chunk gives its bank back (its first one, if it has fewer). With more than one of [`fill_turns`]
-/// as many as are read before the first access can have filled an entry, else none.
+/// so many that the last one is at the dot units in the first cycle of the next fill, else none.
 #[must_use]
 pub fn release_lead(architecture: &Architecture) -> usize {
     if fill_turns(architecture) == 1 {

@@ -10,8 +10,7 @@ use bitweft_isa::{
     architecture::Architecture,
     descriptor::Opcode,
     timing::{
-        TABLE_BANKS, TABLE_ENTRIES, fetch_latency, fill_to_plane, fill_turns, pool_slot_lead,
-        word_cycles,
+        TABLE_ENTRIES, fetch_latency, fill_to_plane, fill_turns, pool_slot_lead, word_cycles,
     },
 };
 
@@ -108,7 +107,7 @@ pub(super) fn accesses(
         &m.all(&[&block_row, &row.last, &loops.pass_last]),
     );
     let quads = m.literal(architecture.quads as u64, quad_bits(architecture) + 1);
-    // The chunk's last tap, where what is beyond it has its zeros.
+    // What is beyond the last tap has no effect (rule 2 of `timing`).
     let cut = (fill_turns(architecture) > 1).then(|| m.wire("cut", 1));
     let restart = match &cut {
         Some(cut) => m.or(&loops.begin, &m.and(&group_end, cut)),
@@ -129,9 +128,7 @@ pub(super) fn accesses(
         taps(m, architecture, &loops, [&group_end, &block_end], pairing);
     if let Some(cut) = &cut {
         let ended = m.or(&tap.beyond, &m.and(&tap_flags.last, &tap_flags.quad_last));
-        let turn_ends = m.and(&m.bit(&quad.value, 0), &ended);
-        let zeros = zeros_are_there(m, &loops.begin, &block_end, &chunk_count);
-        m.drive(cut, &m.and(&turn_ends, &zeros));
+        m.drive(cut, &m.and(&m.bit(&quad.value, 0), &ended));
     }
     let strip_end = m.and(&window_end, &tap_flags.quad_last);
     let strip_count = m.field("strip_count");
@@ -181,17 +178,6 @@ pub(super) fn accesses(
         strip,
         tap,
     }
-}
-
-/// Whether both table banks have zeros beyond the last tap: after a block of one chunk each.
-fn zeros_are_there(m: &Module, begin: &Net, block_end: &Net, chunk_count: &Net) -> Net {
-    let one_chunk = m.registered("one_chunk", &m.equals(chunk_count, 1));
-    (1..=TABLE_BANKS).fold(one_chunk, |before, bank| {
-        let filled = m.register(&format!("zeros_{bank}"), 1);
-        let next = m.and(&before, &m.not(begin));
-        m.clocked_enable(&filled, &next, &m.or(begin, block_end));
-        filled
-    })
 }
 
 /// Drives `active`: an access a cycle, but for waits at chunk (a free bank) and window boundaries (4 cycles).

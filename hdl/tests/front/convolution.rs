@@ -48,7 +48,7 @@ fn expected(
             next = next.max(released[chunk - 2] + PLANE_TO_FILL - 1);
         }
         let step = if shape.paired { 2 } else { 1 };
-        let fill = fill_cycles(architecture, &fields, chunk / chunks);
+        let fill = fill_cycles(architecture, &fields, chunk % chunks);
         let steps = fill / word_cycles(architecture) / passes;
         for (group, quad) in (0..architecture.quads)
             .step_by(step)

@@ -12,7 +12,7 @@ use bitweft_hdl::{
 };
 use bitweft_isa::{
     architecture::Architecture,
-    timing::{fetch_latency, fill_cycles, word_cycles},
+    timing::{fetch_latency, fill_cycles, release_lead, word_cycles},
 };
 
 /// Fetch and issue with their handshake; no memory behind fetch, planes of zeros.
@@ -68,10 +68,11 @@ fn check(unit: &mut Unit, architecture: &Architecture, random: &mut Random) -> [
     let (chunks, blocks) = (shape.chunks(architecture), shape.blocks(architecture));
     let mut fields = shape.descriptor(architecture);
     let fills: Vec<usize> = (0..chunks * blocks)
-        .map(|chunk| fill_cycles(architecture, &fields, chunk / chunks))
+        .map(|chunk| fill_cycles(architecture, &fields, chunk % chunks))
         .collect();
     let fill = fills[0];
-    let most = [3, fill - 1, fill, 3 * fill][random.between(0, 3)];
+    let lead = release_lead(architecture) + 1;
+    let most = [3, lead, fill - 1, fill, 3 * fill][random.between(0, 4)];
     let planes = random.between(most.saturating_sub(3), most + 1);
     let slow = random.between(0, 1) * 20 * fill;
     let drains: Vec<usize> = (0..blocks).map(|_| random.between(1, 9 + slow)).collect();
