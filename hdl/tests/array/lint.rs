@@ -27,17 +27,18 @@ fn shipped_architectures_are_clean() {
 #[test]
 fn corner_architectures_are_clean() {
     for lane in [LaneKind::Table, LaneKind::Plain] {
-        for (columns, quads) in [(1, 2), (3, 3), (16, 7), (1, 32)] {
-            let fill_words = if lane == LaneKind::Table && quads % 2 == 0 {
-                2
-            } else {
-                1
+        for (columns, quads) in [(1, 2), (3, 3), (16, 7), (1, 32), (1, 64)] {
+            let fill_words = match lane {
+                LaneKind::Table if quads == 64 => 4,
+                LaneKind::Table if quads % 2 == 0 => 2,
+                _ => 1,
             };
             for (storage, bits) in [(Storage::Block, 20), (Storage::Distributed, 32)] {
                 clean(&array::build(&Architecture {
                     accumulator_bits: bits,
                     accumulator_storage: storage,
-                    drain_ways: 2,
+                    lane_rows: if fill_words == 4 { 4 } else { 8 },
+                    drain_ways: if fill_words == 4 { 1 } else { 2 },
                     fill_words,
                     ..architecture(lane, columns, quads)
                 }));

@@ -219,11 +219,17 @@ fn fewer_rows_take_their_turns() {
 
 #[test]
 fn four_rows_take_a_word_as_soon_as_a_table_is_half_filled() {
-    for (columns, quads, seed) in [(2, 4, 50), (3, 8, 51), (8, 36, 52)] {
+    for (columns, quads, compact, seed) in [
+        (2, 4, false, 50),
+        (3, 8, false, 51),
+        (8, 36, false, 52),
+        (1, 12, true, 53),
+    ] {
         let architecture = Architecture {
+            lane: LaneKind::Table,
             lane_rows: 4,
             fill_words: 4,
-            ..architecture(columns, quads)
+            ..compacted(&architecture(columns, quads), compact)
         };
         let paired = convolutions(&architecture, seed, 40);
         assert!((10..=30).contains(&paired), "{paired} of 40 are paired");
