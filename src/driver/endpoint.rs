@@ -17,6 +17,8 @@ use std::{
 
 /// Bytes taken at a time.
 const READ_BYTES: usize = 4096;
+/// Longest wait for the end of a connection whose client comes again: it may arrive behind the new one.
+const LEAVE_TIME_MAX: Duration = Duration::from_millis(50);
 /// How often a pseudo-terminal without a client is looked at.
 const ABSENT_WAIT: Duration = Duration::from_millis(50);
 
@@ -98,7 +100,7 @@ impl Endpoint {
         };
         match listener.accept() {
             // The one served may have gone without a word having been read from it.
-            Ok((stream, _)) if client.as_ref().is_none_or(has_left) => {
+            Ok((stream, _)) if client.as_ref().is_none_or(leaves) => {
                 stream
                     .set_nonblocking(true)
                     .and_then(|()| stream.set_nodelay(true))
@@ -196,11 +198,7 @@ impl Endpoint {
                 watched
             }
         };
-        let limit = Timespec {
-            tv_sec: 0,
-            tv_nsec: i64::from(time.subsec_nanos()),
-        };
-        match poll(&mut watched, Some(&limit)) {
+        match poll(&mut watched, Some(&limit(time))) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(failed("waiting", error)),
         }
@@ -219,7 +217,48 @@ fn is_transient(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
+/// A time below a second.
+fn limit(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: 0,
+        tv_nsec: i64::from(time.subsec_nanos()),
+    }
+}
+
 fn has_left(client: &TcpStream) -> bool {
     matches!(client.peek(&mut [0]), Ok(0))
         || matches!(client.peek(&mut [0]), Err(error) if !is_transient(error.kind()))
+}
+
+/// Whether the client has left or does so now.
+fn leaves(client: &TcpStream) -> bool {
+    let mut watched = [PollFd::new(client, PollFlags::IN)];
+    // However that ends, the client tells.
+    let _ = poll(&mut watched, Some(&limit(LEAVE_TIME_MAX)));
+    has_left(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn a_client_comes_again_before_its_end_has_arrived_and_another_is_turned_away() {
+        let mut endpoint = Endpoint::tcp("127.0.0.1:0").expect("a port");
+        let address = endpoint.address();
+        let connect = || TcpStream::connect(&address["tcp://".len()..]).expect("connects");
+        let first = connect();
+        assert!(endpoint.begin().expect("listens"));
+        let _second = connect();
+        let leaving = thread::spawn(move || {
+            thread::sleep(LEAVE_TIME_MAX / 10);
+            drop(first);
+        });
+        assert!(endpoint.begin().expect("listens"));
+        leaving.join().expect("ends");
+        let mut third = connect();
+        assert!(!endpoint.begin().expect("listens"));
+        assert_eq!(third.read(&mut [0]).expect("an end"), 0);
+    }
 }
