@@ -79,7 +79,10 @@ struct Convolution<'a> {
     chunks_per_block: usize,
     blocks: usize,
     planes: usize,
-    descriptor: &'a Descriptor,
+    /// Cycles of each of a block's chunks' accesses.
+    fills: Vec<usize>,
+    /// Plane with which a chunk gives its table bank back.
+    releasing: usize,
     /// For each plane of a chunk (the all-ones plane first): does it end a filter?
     ends: Vec<bool>,
     chunks: Vec<Chunk>,
@@ -90,18 +93,22 @@ struct Convolution<'a> {
 }
 
 impl<'a> Convolution<'a> {
-    fn new(d: &'a Descriptor, widths: &'a [usize], architecture: &'a Architecture) -> Self {
+    fn new(d: &Descriptor, widths: &'a [usize], architecture: &'a Architecture) -> Self {
         let mut ends = vec![true];
         for &width in widths.iter().filter(|&&width| width > 0) {
             ends.extend((1..=width).map(|plane| plane == width));
         }
+        let chunks_per_block = count(d.chunk_count);
+        let planes = count(d.planes_per_chunk);
+        let fill = |chunk| fill_cycles(architecture, d, chunk);
         Self {
             architecture,
             widths,
-            chunks_per_block: count(d.chunk_count),
+            chunks_per_block,
             blocks: count(d.block_count),
-            planes: count(d.planes_per_chunk),
-            descriptor: d,
+            planes,
+            fills: (0..chunks_per_block).map(fill).collect(),
+            releasing: planes.saturating_sub(release_lead(architecture)),
             ends,
             chunks: Vec::new(),
             fill_end: 0,
@@ -128,7 +135,6 @@ impl<'a> Convolution<'a> {
     /// Rules 1 to 4 of `isa::timing`.
     fn issue(&mut self, block: usize) {
         for in_block in 0..self.chunks_per_block {
-            let fill = fill_cycles(self.architecture, self.descriptor, in_block);
             let n = self.chunks.len();
             let mut fill_start = if n == 0 {
                 FETCH_START
@@ -136,11 +142,10 @@ impl<'a> Convolution<'a> {
                 self.fill_end + 1
             };
             if n >= 2 {
-                let released = self.chunks[n - 2].first_plane
-                    + self.planes.saturating_sub(release_lead(self.architecture));
+                let released = self.chunks[n - 2].first_plane + self.releasing;
                 fill_start = fill_start.max(released + PLANE_TO_FILL);
             }
-            self.fill_end = fill_start + fill - 1;
+            self.fill_end = fill_start + self.fills[in_block] - 1;
             let free = match self.chunks.last() {
                 None => ISSUE_START,
                 Some(chunk) => chunk.first_plane + chunk_cycles(self.planes),

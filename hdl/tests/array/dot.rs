@@ -1,6 +1,6 @@
 //! Both dot units against `plane::dot`: fills of one bank under planes of the other, at the closest timing allowed and with gaps.
 
-use crate::support::{Random, architecture, bytes, pack};
+use crate::support::{Random, architecture, bytes, pack, rows};
 use bitweft_hdl::dot;
 use bitweft_isa::{
     architecture::{Architecture, LaneKind},
@@ -263,7 +263,7 @@ fn build(architecture: &Architecture) -> Library {
 fn all(lane: LaneKind, fill_words: usize, quads: &[usize]) {
     for &quads in quads {
         let architecture = Architecture {
-            lane_rows: if fill_words == 4 { 4 } else { 8 },
+            lane_rows: rows(fill_words),
             fill_words,
             ..architecture(lane, 1, quads)
         };

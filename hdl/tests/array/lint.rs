@@ -1,6 +1,6 @@
 //! Everything emitted passes `verilator -Wall` without a warning.
 
-use crate::support::architecture;
+use crate::support::{architecture, rows};
 use bitweft_hdl::{array, builder::Module, dot};
 use bitweft_isa::architecture::{Architecture, LaneKind, Storage};
 
@@ -37,7 +37,7 @@ fn corner_architectures_are_clean() {
                 clean(&array::build(&Architecture {
                     accumulator_bits: bits,
                     accumulator_storage: storage,
-                    lane_rows: if fill_words == 4 { 4 } else { 8 },
+                    lane_rows: rows(fill_words),
                     drain_ways: if fill_words == 4 { 1 } else { 2 },
                     fill_words,
                     ..architecture(lane, columns, quads)

@@ -74,6 +74,11 @@ pub(crate) fn architecture(lane: LaneKind, columns: usize, quads: usize) -> Arch
     }
 }
 
+/// Rows of an architecture with so many fill words.
+pub(crate) fn rows(fill_words: usize) -> usize {
+    if fill_words == 4 { 4 } else { 8 }
+}
+
 /// Bits, lowest first, as a simulated port's words.
 pub(crate) fn pack(bits: &[bool]) -> Vec<u32> {
     bits.chunks(32)

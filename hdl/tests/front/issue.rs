@@ -2,7 +2,7 @@
 
 use crate::{
     schedule::{Schedule, Work},
-    support::{Random, Unit, architecture},
+    support::{Random, Unit, architecture, rows},
 };
 use bitweft_hdl::issue::{issue, position_bits};
 use bitweft_isa::{
@@ -295,7 +295,7 @@ fn planes_and_controls_come_in_their_cycles() {
     ] {
         println!("quads {quads}, seed {seed}");
         let architecture = Architecture {
-            lane_rows: if fill_words == 4 { 4 } else { 8 },
+            lane_rows: rows(fill_words),
             lane,
             fill_words,
             plane_words,

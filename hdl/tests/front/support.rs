@@ -66,6 +66,11 @@ pub(crate) fn architecture(columns: usize, quads: usize) -> Architecture {
     architecture
 }
 
+/// Rows of an architecture with so many fill words.
+pub(crate) fn rows(fill_words: usize) -> usize {
+    if fill_words == 4 { 4 } else { 8 }
+}
+
 /// The same, or as a compact one that takes small images only.
 pub(crate) fn compacted(architecture: &Architecture, compact: bool) -> Architecture {
     let mut architecture = architecture.clone();

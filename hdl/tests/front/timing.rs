@@ -3,7 +3,7 @@
 use crate::{
     schedule::{Schedule, Work},
     shape::Shape,
-    support::{Random, Unit, architecture, compacted},
+    support::{Random, Unit, architecture, compacted, rows},
 };
 use bitweft_hdl::{
     builder::{Module, Net},
@@ -137,7 +137,7 @@ fn fetch_and_issue_keep_the_rules_of_timing() {
     ] {
         println!("columns {columns}, quads {quads}, fill words {fill_words}, seed {seed}");
         let architecture = Architecture {
-            lane_rows: if fill_words == 4 { 4 } else { 8 },
+            lane_rows: rows(fill_words),
             fill_words,
             // Enough for the planes that take as long as a fill.
             accumulator_depth: 256,
