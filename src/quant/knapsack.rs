@@ -238,14 +238,17 @@ pub fn exact(groups: &[Vec<Choice>], limit: u64, labels_max: usize) -> Option<So
         }
         layers.push(std::mem::replace(&mut labels, next));
     }
-    let best = (0..labels.len()).min_by(|a, b| labels[*a].loss.total_cmp(&labels[*b].loss))?;
-    if labels[best].loss >= start.loss {
+    // None is left, not even that of `start`, where its excess and the slack are rounding errors.
+    let better = (0..labels.len())
+        .filter(|&label| labels[label].loss < start.loss)
+        .min_by(|a, b| labels[*a].loss.total_cmp(&labels[*b].loss));
+    let Some(best) = better else {
         let lower_bound = start.loss;
         return Some(Solution {
             lower_bound,
             ..start
         });
-    }
+    };
     let (cost, loss) = (labels[best].cost, labels[best].loss);
     let mut picks = vec![0; groups.len()];
     let mut at = labels[best];
@@ -314,6 +317,22 @@ mod tests {
             let again: f64 = exact.picks.iter().zip(&groups).map(|(p, g)| g[*p].loss).sum();
             prop_assert!((again - best).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn a_lagrangian_solution_without_a_gap_is_exact() {
+        let choice = |cost, loss| Choice { cost, loss };
+        let groups = [
+            vec![choice(1, 0.0)],
+            vec![choice(2, 0.617_453_372_569_054_3)],
+            vec![choice(0, 0.163_551_248_535_634_85)],
+            vec![
+                choice(17, 0.974_144_550_572_997),
+                choice(19, 0.145_117_224_961_138_07),
+            ],
+        ];
+        let found = exact(&groups, 20, 1 << 16).expect("few labels");
+        assert_eq!((found.picks, found.cost), (vec![0; 4], 20));
     }
 
     #[test]
