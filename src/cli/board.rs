@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::console::{Console, grouped};
 use super::cosimulation::library;
 use super::exit::Exit;
-use super::options::{ArchitectureArguments, read_named};
+use super::options::{ArchitectureArguments, read_board};
 use super::signals;
 
 /// Power-up state of the simulated board, where the profile makes it random.
@@ -68,13 +68,14 @@ impl BoardCommand {
 impl Serve {
     fn run(&self, console: &Console) -> Result<Exit> {
         let stop = signals::flag(signals::END)?;
+        let text = read_board(&self.board)?;
         let board = ArchitectureArguments::named(&self.board).load()?;
         let architecture = &board.architecture;
         let (mut device, clock_hz): (Box<dyn Device>, _) = if self.fast_link {
             let library = library(architecture, Profile::Fast, console)?;
             (Box::new(ByteLevel::new(&library, SEED)?), None)
         } else {
-            let file = BoardFile::from_toml(&read_named(&self.board)?);
+            let file = BoardFile::from_toml(&text);
             let mut hardware = file.with_context(|| self.board.clone())?.hardware();
             // A virtual board has lights of its own.
             hardware.leds = Led::ALL.to_vec();

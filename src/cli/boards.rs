@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::console::{Console, table};
 use super::exit::Exit;
-use super::options::{SHIPPED, read_named, read_pins};
+use super::options::{boards, read_board, read_pins};
 
 /// Boards: the ones that come with bitweft, and your own.
 #[derive(Args)]
@@ -57,9 +57,7 @@ impl Boards {
         };
         let checked = match file {
             Some(path) => vec![check(&path.display().to_string())?],
-            None => SHIPPED
-                .iter()
-                .filter(|(_, text)| text.contains("\n[board]"))
+            None => boards()
                 .map(|(name, _)| check(name))
                 .collect::<Result<_>>()?,
         };
@@ -70,7 +68,7 @@ impl Boards {
 }
 
 fn check(name: &str) -> Result<Checked> {
-    let text = read_named(name)?;
+    let text = read_board(name)?;
     let architecture = Architecture::from_toml(&text).with_context(|| name.to_owned())?;
     let board = BoardFile::from_toml(&text).with_context(|| name.to_owned())?;
     let mut findings = match read_pins(name, &board) {

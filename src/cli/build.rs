@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::console::{Console, table};
 use super::exit::{Exit, UsageError};
-use super::options::{ArchitectureArguments, read_named, read_pins};
+use super::options::{ArchitectureArguments, read_board, read_pins};
 use super::signals;
 
 /// Seeds of one sweep.
@@ -85,7 +85,7 @@ struct Built {
 
 impl Build {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
-        let text = read_named(&self.board)?;
+        let text = read_board(&self.board)?;
         let budget = Budget::from_toml(&text).with_context(|| self.board.clone())?;
         let design = self.design(&text, budget.as_ref())?;
         let folder = self

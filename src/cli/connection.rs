@@ -44,7 +44,16 @@ impl Connection {
     pub(crate) fn open(&self, console: &Console) -> Result<(Session<Link>, Board)> {
         let mut boards = self.boards()?;
         let transport: Link = match self.port.strip_prefix("tcp://") {
-            Some(address) => Box::new(Tcp::connect(address)?),
+            Some(address) => {
+                let number = address
+                    .rsplit_once(':')
+                    .map(|(_, port)| port.parse::<u16>());
+                if !matches!(number, Some(Ok(_))) {
+                    let message = format!("--port {}: the form is tcp://HOST:PORT", self.port);
+                    return Err(UsageError(message).into());
+                }
+                Box::new(Tcp::connect(address)?)
+            }
             None if self.port == "sim" => {
                 let library = library(&boards[0].architecture, Profile::Fast, console)?;
                 Box::new(Simulated::new(&library, SEED)?)

@@ -99,15 +99,31 @@ impl ArchitectureArguments {
 
 /// The text of a file of `constraints/`, by name or path.
 pub(crate) fn read_named(name: &str) -> Result<String> {
+    read("architecture", &SHIPPED, name)
+}
+
+/// The same of a board: a name that is none is answered with the boards' names.
+pub(crate) fn read_board(name: &str) -> Result<String> {
+    read("board", &boards().collect::<Vec<_>>(), name)
+}
+
+/// The files of `constraints/` that describe a board, by name.
+pub(crate) fn boards() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SHIPPED
+        .into_iter()
+        .filter(|(_, text)| text.contains("\n[board]"))
+}
+
+fn read(what: &str, known: &[(&str, &str)], name: &str) -> Result<String> {
     if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
         return Ok((*text).to_owned());
     }
     if Path::new(name).extension().is_some_and(|e| e == "toml") {
         return std::fs::read_to_string(name).with_context(|| name.to_owned());
     }
-    let names: Vec<&str> = SHIPPED.iter().map(|(shipped, _)| *shipped).collect();
+    let names: Vec<&str> = known.iter().map(|(known, _)| *known).collect();
     let message = format!(
-        "unknown architecture `{name}`: give one of {}, or a .toml file",
+        "unknown {what} `{name}`: give one of {}, or a .toml file",
         names.join(", ")
     );
     Err(UsageError(message).into())

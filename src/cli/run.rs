@@ -294,7 +294,7 @@ fn text(ran: &Ran) -> String {
         (ran.compute_seconds, ran.link_seconds, ran.clock_hz)
     {
         lines.push(format!(
-            "of it {} compute ({} cycles at {} MHz), {} link and host",
+            "of it {} compute ({} cycles at {} MHz), {} link and host (a virtual board: its simulation)",
             ms(compute),
             grouped(ran.cycles),
             clock / 1e6,

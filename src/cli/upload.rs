@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::build::folder_of;
 use super::console::Console;
 use super::exit::{Exit, UsageError};
-use super::options::read_named;
+use super::options::read_board;
 use super::signals;
 
 /// Write a bitstream to a board, with the program that the board's file names.
@@ -43,7 +43,7 @@ struct Uploaded {
 
 impl Upload {
     pub(crate) fn run(&self, console: &Console) -> Result<Exit> {
-        let text = read_named(&self.board)?;
+        let text = read_board(&self.board)?;
         let board = BoardFile::from_toml(&text).with_context(|| self.board.clone())?;
         let from = self.from.clone().unwrap_or_else(|| folder_of(&self.board));
         let bitstream = if from.is_dir() {
@@ -51,8 +51,9 @@ impl Upload {
         } else {
             std::fs::File::open(&from).with_context(|| {
                 format!(
-                    "{}: neither a bitstream nor the folder of a build",
-                    from.display()
+                    "{}: neither a bitstream nor the folder of a build; bitweft build --board {} makes one",
+                    from.display(),
+                    self.board
                 )
             })?;
             from

@@ -403,7 +403,7 @@ fn programmers_that_fail_are_explained() {
     assert_eq!(output.status.code(), Some(1));
     assert_contains(
         &String::from_utf8_lossy(&output.stderr),
-        &["absent", "neither"],
+        &["absent", "neither", "bitweft build"],
     );
     // A shipped board, where no program at all is to be found.
     let output = Command::new(env!("CARGO_BIN_EXE_bitweft"))

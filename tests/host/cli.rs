@@ -70,6 +70,11 @@ fn senseless_arguments_exit_with_2() {
     fails(2, &["inspect", &net, "--quiet", "--verbose"]);
     let error = fails(2, &["generate", "--arch", "huge", "-o", "out"]);
     assert_contains(&error, &["error: ", "huge", "tiny", "ulx3s-85f", ".toml"]);
+    let error = fails(2, &["build", "--board", "ulx3s"]);
+    assert_contains(&error, &["unknown board `ulx3s`", "ulx3s-85f", ".toml"]);
+    assert!(!error.contains("tiny"), "{error}");
+    let run = ["run", &net, "--data", &images, "--port", "tcp://localhost"];
+    assert_contains(&fails(2, &run), &["tcp://localhost", "HOST:PORT"]);
     let error = fails(2, &["evaluate", &net, "--data", &images, "--mean", "1,x"]);
     assert_contains(&error, &["--mean", "'x'"]);
     let widths = ["--budget", "4", "--uniform", "8"];
