@@ -138,6 +138,10 @@ impl Route<'_> {
         }
         if let Some(router) = &part.router {
             arguments.extend(["--router".into(), router.clone()]);
+            if router == "router2" {
+                // It looks at the timing only of what congestion makes it route again: a detour of early rounds would stay.
+                arguments.push("--tmg-ripup".into());
+            }
         }
         let common = [
             "--json",
