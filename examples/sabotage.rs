@@ -33,9 +33,10 @@ fn main() -> ExitCode {
             .unwrap_or(default)
     };
     let (count, seed) = (number(1, 24), number(2, 1));
-    // Two words a fill: the odd halves of the activation memory and the second generators of the tables are there too.
+    // Four words a fill: everything that fills tables in pairs and halves is there too.
     let architecture = Architecture {
-        fill_words: 2,
+        lane_rows: 4,
+        fill_words: 4,
         ..cases::architecture(2, 4)
     };
     let verilog = bitweft_hdl::verilog(&architecture).expect("emits");
