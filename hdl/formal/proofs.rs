@@ -104,13 +104,20 @@ const PORT: Proof = Proof {
 };
 
 const DOTS: Proof = Proof {
-    verilog: dots,
+    verilog: || dots(2, 1),
     properties: include_str!("dots.sv"),
     top: "dots",
     mode: "bmc",
     script: WORDS,
     mutated: &[("table_dot", "fill"), ("dot_plain", "")],
     ..PLAIN
+};
+
+const DOTS_FOUR: Proof = Proof {
+    verilog: || dots(4, 4),
+    properties: include_str!("dots_four.sv"),
+    top: "dots_four",
+    ..DOTS
 };
 
 const REQUANTIZER: Proof = Proof {
@@ -237,6 +244,24 @@ pub(crate) const PROOFS: &[Proof] = &[
         ..DOTS
     },
     Proof {
+        name: "dots_four",
+        claim: "the same with four words a fill, quads in pairs or one by one: the first plane",
+        defines: &["LAST=1'b0"],
+        cover_defines: &["LAST=1'b0"],
+        depth: 27,
+        cover_depth: 27,
+        ..DOTS_FOUR
+    },
+    Proof {
+        name: "dots_four_last",
+        claim: "the same with the last plane",
+        defines: &["LAST=1'b1"],
+        cover_defines: &["LAST=1'b1"],
+        depth: 37,
+        cover_depth: 37,
+        ..DOTS_FOUR
+    },
+    Proof {
         name: "adders",
         claim: "add_complement and add_gated in carry cells = behaviour, 1, 2, 8 and 31 bits",
         verilog: || adders().verilog(),
@@ -264,12 +289,13 @@ pub(crate) const PROOFS: &[Proof] = &[
     },
 ];
 
-/// Two dot units of one architecture but for the lane.
-fn dots() -> Result<String, EmitError> {
-    let unit = |lane, name: &str| {
+/// Two dot units of so many quads: the table lane's, filled with so many words at a time, and the plain one.
+fn dots(quads: usize, fill_words: usize) -> Result<String, EmitError> {
+    let unit = |lane, fill_words, name: &str| {
         let architecture = Architecture {
             lane,
-            quads: 2,
+            quads,
+            fill_words,
             ..small()
         };
         let text = dot::build(&architecture).verilog()?;
@@ -277,10 +303,10 @@ fn dots() -> Result<String, EmitError> {
             .replace("module dot(", &format!("module {name}("))
             .replace("endmodule // dot\n", &format!("endmodule // {name}\n")))
     };
-    let plain: String = unit(LaneKind::Plain, "plain_dot")?;
+    let plain: String = unit(LaneKind::Plain, 1, "plain_dot")?;
     // Both begin with what they share.
     let own = plain.find("module dot_plain(").unwrap_or(0);
-    Ok(unit(LaneKind::Table, "table_dot")? + &plain[own..])
+    Ok(unit(LaneKind::Table, fill_words, "table_dot")? + &plain[own..])
 }
 
 fn adders() -> Module {

@@ -5,13 +5,13 @@ use bitweft::driver::{BitLevel, ByteLevel, Device, Endpoint, serve};
 use bitweft::flow::board::BoardFile;
 use bitweft_hdl::{BOARD_CLOCK, BOARD_TOP, board::Led};
 use bitweft_sim::{Build, Profile};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
 use super::console::{Console, grouped};
 use super::cosimulation::library;
 use super::exit::Exit;
-use super::options::{ArchitectureArguments, read_board};
+use super::options::{ArchitectureArguments, host_and_port, read_board, read_named};
 use super::signals;
 
 /// Power-up state of the simulated board, where the profile makes it random.
@@ -32,17 +32,19 @@ enum Command {
 /// Simulate a board behind a pseudo-terminal or a TCP port, for `bitweft run` and any other client, until SIGINT or
 /// SIGTERM.
 #[derive(Args)]
+#[command(group(ArgGroup::new("link").args(["pty", "tcp"]).required(true)))]
 struct Serve {
     /// Board by name, or a TOML file; with --fast-link an [architecture] table is enough.
     #[arg(long, value_name = "NAME|FILE")]
     board: String,
     /// Serve a new pseudo-terminal; its path is printed.
-    #[arg(long, required_unless_present = "tcp", conflicts_with = "tcp")]
+    #[arg(long)]
     pty: bool,
     /// Serve a TCP port; port 0 takes any, the address is printed.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     tcp: Option<String>,
-    /// Leave the serial line out: bytes go straight to the host port. Without it every bit of the line is simulated.
+    /// Leave the serial line out: bytes go straight to the host port. Without it every bit of the line is simulated, which takes
+    /// minutes to load a network, and longer than clients wait on the largest boards.
     #[arg(long)]
     fast_link: bool,
 }
@@ -68,7 +70,12 @@ impl BoardCommand {
 impl Serve {
     fn run(&self, console: &Console) -> Result<Exit> {
         let stop = signals::flag(signals::END)?;
-        let text = read_board(&self.board)?;
+        let read = if self.fast_link {
+            read_named
+        } else {
+            read_board
+        };
+        let text = read(&self.board)?;
         let board = ArchitectureArguments::named(&self.board).load()?;
         let architecture = &board.architecture;
         let (mut device, clock_hz): (Box<dyn Device>, _) = if self.fast_link {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::connection::{Connection, Link, check, load};
 use super::console::Console;
 use super::exit::{Exit, UsageError};
-use super::options::NetworkArguments;
+use super::options::{NetworkArguments, port};
 use super::signals;
 
 /// Speak another program's protocol to it, with a board behind.
@@ -42,11 +42,18 @@ struct MlperfTiny {
     #[command(flatten)]
     connection: Connection,
     /// Where the runner connects: pty for a new pseudo-terminal, or tcp://HOST:PORT (port 0 takes any).
-    #[arg(long, value_name = "pty|tcp://HOST:PORT")]
+    #[arg(long, value_name = "pty|tcp://HOST:PORT", value_parser = listen)]
     listen: String,
     /// What the runner is told that the network is, and the format of its inputs; taken from the input's shape if left out.
     #[arg(long, value_enum)]
     benchmark: Option<Model>,
+}
+
+fn listen(text: &str) -> Result<String, String> {
+    match port(text) {
+        Ok(text) if text == "pty" || text.contains("://") => Ok(text),
+        _ => Err("the forms are pty and tcp://HOST:PORT".to_owned()),
+    }
 }
 
 /// Benchmarks of MLPerf Tiny.
@@ -135,11 +142,7 @@ impl MlperfTiny {
         let stop = signals::flag(signals::END)?;
         let mut endpoint = match self.listen.strip_prefix("tcp://") {
             Some(address) => Endpoint::tcp(address)?,
-            None if self.listen == "pty" => Endpoint::pty()?,
-            None => {
-                let message = format!("--listen {}: pty or tcp://HOST:PORT", self.listen);
-                return Err(UsageError(message).into());
-            }
+            None => Endpoint::pty()?,
         };
         let (session, board) = self.connection.open(console)?;
         let context = || format!("{} on {}", network.name, board.name);

@@ -16,7 +16,7 @@ use ndarray::Array3;
 use super::console::Console;
 use super::cosimulation::library;
 use super::exit::UsageError;
-use super::options::{ArchitectureArguments, Board, SHIPPED};
+use super::options::{ArchitectureArguments, Board, SHIPPED, port};
 
 /// Power-up state of a simulated processor, where the profile makes it random, and bytes of the input that is checked.
 const SEED: u64 = 1;
@@ -29,7 +29,7 @@ pub(crate) type Link = Box<dyn Transport>;
 pub(crate) struct Connection {
     /// A serial port (a path, such as /dev/ttyUSB0 or what `board serve --pty` printed), tcp://HOST:PORT, or sim for a
     /// simulation in this process.
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = port)]
     pub(crate) port: String,
     /// Architecture of the board: a name or a TOML file. The board is asked if it is left out.
     #[arg(long, value_name = "NAME|FILE")]
@@ -44,16 +44,7 @@ impl Connection {
     pub(crate) fn open(&self, console: &Console) -> Result<(Session<Link>, Board)> {
         let mut boards = self.boards()?;
         let transport: Link = match self.port.strip_prefix("tcp://") {
-            Some(address) => {
-                let number = address
-                    .rsplit_once(':')
-                    .map(|(_, port)| port.parse::<u16>());
-                if !matches!(number, Some(Ok(_))) {
-                    let message = format!("--port {}: the form is tcp://HOST:PORT", self.port);
-                    return Err(UsageError(message).into());
-                }
-                Box::new(Tcp::connect(address)?)
-            }
+            Some(address) => Box::new(Tcp::connect(address)?),
             None if self.port == "sim" => {
                 let library = library(&boards[0].architecture, Profile::Fast, console)?;
                 Box::new(Simulated::new(&library, SEED)?)
@@ -64,7 +55,7 @@ impl Connection {
             boards.iter().map(|b| b.architecture.clone()).collect();
         let mut session = Session::discover(transport, &architectures).map_err(|error| {
             let context = match &error {
-                DriverError::Stranger { found, .. } => {
+                DriverError::Stranger { found } => {
                     format!("{}: {error}; {}", self.port, whose(*found))
                 }
                 _ => self.port.clone(),

@@ -34,7 +34,7 @@ const TEST: usize = 1000;
 /// on them. Exits with 3 on any difference between processor and golden models.
 #[derive(Args)]
 pub(crate) struct Demo {
-    /// tiny, icebreaker, colorlight-i5, ulx3s-85f, or a TOML file with an [architecture] table.
+    /// tiny, a board's name (`bitweft boards check` lists them), or a TOML file with an [architecture] table.
     #[arg(long, value_name = "NAME|FILE", default_value = "tiny")]
     arch: String,
     /// Bits on the MAC-weighted average that the mixed network may have.

@@ -102,7 +102,7 @@ pub(crate) fn read_named(name: &str) -> Result<String> {
     read("architecture", &SHIPPED, name)
 }
 
-/// The same of a board: a name that is none is answered with the boards' names.
+/// The same of a board.
 pub(crate) fn read_board(name: &str) -> Result<String> {
     read("board", &boards().collect::<Vec<_>>(), name)
 }
@@ -115,7 +115,7 @@ pub(crate) fn boards() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 fn read(what: &str, known: &[(&str, &str)], name: &str) -> Result<String> {
-    if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+    if let Some((_, text)) = known.iter().find(|(known, _)| *known == name) {
         return Ok((*text).to_owned());
     }
     if Path::new(name).extension().is_some_and(|e| e == "toml") {
@@ -127,6 +127,28 @@ fn read(what: &str, known: &[(&str, &str)], name: &str) -> Result<String> {
         names.join(", ")
     );
     Err(UsageError(message).into())
+}
+
+/// Parses `HOST:PORT`.
+pub(crate) fn host_and_port(text: &str) -> Result<String, String> {
+    let is_number =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && is_number(port) => Ok(text.to_owned()),
+        _ => Err("the form is HOST:PORT, with a port of at most 65535".to_owned()),
+    }
+}
+
+/// Parses a path, a name, or `tcp://HOST:PORT`.
+pub(crate) fn port(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some(("tcp", address)) => {
+            host_and_port(address).map_err(|_| "the form is tcp://HOST:PORT".to_owned())?;
+        }
+        None if !text.is_empty() => {}
+        _ => return Err("neither a path nor tcp://HOST:PORT".to_owned()),
+    }
+    Ok(text.to_owned())
 }
 
 /// The text of a board's pin file: beside the board's own, or the one that comes with bitweft.

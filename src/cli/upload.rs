@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use bitweft::flow::board::BoardFile;
-use bitweft::flow::build::Record;
+use bitweft::flow::build::{BuildError, Record};
 use bitweft::flow::upload::upload;
 use clap::Args;
 use serde::Serialize;
@@ -51,9 +51,9 @@ impl Upload {
         } else {
             std::fs::File::open(&from).with_context(|| {
                 format!(
-                    "{}: neither a bitstream nor the folder of a build; bitweft build --board {} makes one",
+                    "{}: neither a bitstream nor the folder of a build; {} makes one",
                     from.display(),
-                    self.board
+                    self.build_command()
                 )
             })?;
             from
@@ -75,10 +75,25 @@ impl Upload {
         Ok(Exit::Success)
     }
 
+    /// The command that builds what is to be uploaded.
+    fn build_command(&self) -> String {
+        let folder = self.from.as_ref().map(|_| " -o DIR");
+        format!(
+            "bitweft build --board {}{}",
+            self.board,
+            folder.unwrap_or_default()
+        )
+    }
+
     /// The bitstream of a build of this board.
     fn built(&self, folder: &Path) -> Result<PathBuf> {
-        let record = Record::read(folder)
-            .with_context(|| format!("no build there; run bitweft build --board {}", self.board))?;
+        let record = Record::read(folder).map_err(|error| {
+            let what = match &error {
+                BuildError::Unreadable { .. } => "the record of the build there cannot be read",
+                _ => "no build there",
+            };
+            anyhow::Error::new(error).context(format!("{what}; run {}", self.build_command()))
+        })?;
         if record.board != self.board {
             let message = format!(
                 "{} holds a build of {}, not of {}",

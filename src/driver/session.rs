@@ -121,10 +121,7 @@ impl<T: Transport> Session<T> {
             .iter()
             .find(|architecture| architecture.fingerprint() == fingerprint);
         let Some(known) = known else {
-            return Err(DriverError::Stranger {
-                found: fingerprint,
-                expected: architectures[0].fingerprint(),
-            });
+            return Err(DriverError::Stranger { found: fingerprint });
         };
         session.architecture = known.clone();
         session.cancel()?;

@@ -358,8 +358,8 @@ fn what_is_missing_is_named() {
     assert_eq!(output.status.code(), Some(4));
     assert_contains(&String::from_utf8_lossy(&output.stderr), &["scripts/setup"]);
     assert_contains(
-        &fails(1, &["build", "--board", "tiny", "-o", &out]),
-        &["tiny", "`board`"],
+        &fails(2, &["build", "--board", "tiny", "-o", &out]),
+        &["unknown board `tiny`", "ulx3s-85f"],
     );
     assert_contains(
         &fails(2, &["build", "--board", &file, "--processor-only"]),

@@ -75,6 +75,32 @@ fn senseless_arguments_exit_with_2() {
     assert!(!error.contains("tiny"), "{error}");
     let run = ["run", &net, "--data", &images, "--port", "tcp://localhost"];
     assert_contains(&fails(2, &run), &["tcp://localhost", "HOST:PORT"]);
+    for address in [
+        "tcp://:7",
+        "tcp://localhost:99999",
+        "tcp://localhost:+7",
+        "udp://localhost:7",
+        "",
+    ] {
+        let run = ["run", &net, "--data", &images, "--port", address];
+        assert_contains(&fails(2, &run), &["--port", "tcp://HOST:PORT"]);
+    }
+    let serve = ["board", "serve", "--board", "tiny"];
+    assert_contains(&fails(2, &serve), &["--pty", "--tcp"]);
+    let serve = [&serve[..], &["--tcp", "localhost"]].concat();
+    assert_contains(&fails(2, &serve), &["--tcp", "HOST:PORT"]);
+    let serve = ["board", "serve", "--board", "tiny", "--pty"];
+    assert_contains(&fails(2, &serve), &["unknown board `tiny`", "icebreaker"]);
+    let bridge = [
+        "bridge",
+        "mlperf-tiny",
+        &net,
+        "--port",
+        "x",
+        "--listen",
+        "tcp://x",
+    ];
+    assert_contains(&fails(2, &bridge), &["--listen", "tcp://HOST:PORT"]);
     let error = fails(2, &["evaluate", &net, "--data", &images, "--mean", "1,x"]);
     assert_contains(&error, &["--mean", "'x'"]);
     let widths = ["--budget", "4", "--uniform", "8"];

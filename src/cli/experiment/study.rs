@@ -45,7 +45,7 @@ pub(super) struct SourceArguments {
 pub(super) struct StudyArguments {
     #[command(flatten)]
     pub(super) source: SourceArguments,
-    /// tiny, icebreaker, colorlight-i5, ulx3s-85f, or a TOML file with an [architecture] table.
+    /// tiny, a board's name (`bitweft boards check` lists them), or a TOML file with an [architecture] table.
     #[arg(long, value_name = "NAME|FILE", default_value = "tiny")]
     arch: String,
     /// Run N of the networks on the Verilated processor, too, on the first calibration image, and compare every
