@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Seconds after which a solver is stopped; another minute, and so is whatever runs it.
-const LIMIT_SECONDS: u64 = 600;
+const LIMIT_SECONDS: u64 = 1200;
 
 /// How a run of SymbiYosys ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
