@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::console::{Console, grouped};
 use super::cosimulation::library;
 use super::exit::Exit;
-use super::options::{ArchitectureArguments, host_and_port, read_board, read_named};
+use super::options::{ArchitectureArguments, host_and_port, read_board};
 use super::signals;
 
 /// Power-up state of the simulated board, where the profile makes it random.
@@ -70,19 +70,13 @@ impl BoardCommand {
 impl Serve {
     fn run(&self, console: &Console) -> Result<Exit> {
         let stop = signals::flag(signals::END)?;
-        let read = if self.fast_link {
-            read_named
-        } else {
-            read_board
-        };
-        let text = read(&self.board)?;
+        let file = (!self.fast_link)
+            .then(|| read_board(&self.board))
+            .transpose()?;
         let board = ArchitectureArguments::named(&self.board).load()?;
         let architecture = &board.architecture;
-        let (mut device, clock_hz): (Box<dyn Device>, _) = if self.fast_link {
-            let library = library(architecture, Profile::Fast, console)?;
-            (Box::new(ByteLevel::new(&library, SEED)?), None)
-        } else {
-            let file = BoardFile::from_toml(&text);
+        let (mut device, clock_hz): (Box<dyn Device>, _) = if let Some(file) = file {
+            let file = BoardFile::from_toml(&file);
             let mut hardware = file.with_context(|| self.board.clone())?.hardware();
             // A virtual board has lights of its own.
             hardware.leds = Led::ALL.to_vec();
@@ -96,6 +90,9 @@ impl Serve {
             spinner.finish_and_clear();
             let clock = hardware.clock_hertz;
             (Box::new(BitLevel::new(&library, clock, SEED)?), Some(clock))
+        } else {
+            let library = library(architecture, Profile::Fast, console)?;
+            (Box::new(ByteLevel::new(&library, SEED)?), None)
         };
         let mut endpoint = match &self.tcp {
             Some(address) => Endpoint::tcp(address)?,
